@@ -1,0 +1,443 @@
+"""A venue as data: one rule kind per slot with its parameters, for the phases before and after conversion.
+
+Units: seconds (durations may be written ``30min``), fractions (0.01 = 1 %), quote currency. Sources: venue-rules.md.
+Field names here are the YAML keys, the `--set` paths and the attributes the rule functions read.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Union
+
+from pydantic import Field, model_validator
+
+from mcrisk.config.base import Fraction, Model, NonNegative, Positive, Seconds
+
+
+# ---------------------------------------------------------------- index / oracle
+class SmoothedFeedIndex(Model):
+    """Kraken PreMarket Synthetic: exponential smoothing of a valuation feed, with a speed limit."""
+
+    kind: Literal["smoothed_feed"]
+    ema: Seconds = 600.0
+    max_move_per_minute: Positive = 0.01
+
+
+class ImpactEwmaIndex(Model):
+    """trade.xyz internal oracle: EWMA driven by the impact price difference."""
+
+    kind: Literal["impact_ewma"]
+    tau: Seconds = 1800.0
+    max_step_of_tau: Fraction = 0.1
+
+
+class LastTradeIndex(Model):
+    """The contract's own last trade (OKX, Binance before listing); `spot_from` names when the external feed takes over."""
+
+    kind: Literal["last_trade"]
+    spot_from: Literal["listed", "converted"] = "listed"
+
+
+class MarkEwmaIndex(Model):
+    """Hyperps: exponentially weighted mean of the minutely marks of one day, capped at a multiple of the initial mark."""
+
+    kind: Literal["mark_ewma"]
+    decay_minutes: Positive = 480.0
+    window_minutes: int = Field(1440, ge=1, le=1440)
+    cap_multiple: Positive = 4.0
+
+
+class BlendIndex(Model):
+    """Ventuals: a fixed mix of an off-chain feed and an EMA of the venue's own mark."""
+
+    kind: Literal["blend"]
+    external_weight: Fraction = 0.5
+    ema: Seconds = 28800.0
+
+
+class ExternalIndex(Model):
+    """A spot index; outside its session `fallback` holds the last value or runs the impact EWMA."""
+
+    kind: Literal["external"]
+    fallback: Literal["hold", "impact_ewma"] = "hold"
+    tau: Seconds = 1800.0
+    max_step_of_tau: Fraction = 0.1
+
+
+Index = Annotated[
+    Union[SmoothedFeedIndex, ImpactEwmaIndex, LastTradeIndex, MarkEwmaIndex, BlendIndex, ExternalIndex],
+    Field(discriminator="kind"),
+]
+
+
+# ---------------------------------------------------------------- price limits / discovery bounds
+class NoLimits(Model):
+    kind: Literal["none"]
+
+
+class DiscoveryBounds(Model):
+    """trade.xyz: mark inside reference·(1 ± bound); the reference re-anchors when the oracle touches a trigger."""
+
+    kind: Literal["discovery_bounds"]
+    bound: Fraction
+    trigger: Fraction = 0.9
+    max_resets: int = Field(ge=0)
+    repeat_within_row: bool = True
+    oracle_stops_at_cap: bool = True
+    limits_orders: bool = True
+
+
+class ExternalBand(Model):
+    """A band around the live external price (trade.xyz after conversion: 1/maxLeverage)."""
+
+    kind: Literal["external_band"]
+    bound: Fraction
+    limits_orders: bool = True
+
+
+class OkxLimits(Model):
+    """OKX standard limits from index, half-band Y, outer band Z and the mean premium; X in the first minutes."""
+
+    kind: Literal["okx_limits"]
+    x: Fraction = 0.02
+    y: Fraction = 0.02
+    z: Fraction = 0.05
+    opening: Seconds = 600.0
+    average: Seconds = 120.0
+    premium_of: Literal["mid", "last"] = "mid"
+    recompute: Seconds = 5.0
+    limits_orders: bool = True
+
+
+class MidBand(Model):
+    """OKX pre-launch futures: ± band around the one-minute mean mid; ± final_band of the index in the final window."""
+
+    kind: Literal["mid_band"]
+    band: Fraction = 0.15
+    average: Seconds = 60.0
+    final_band: Fraction = 0.05
+    final_window: Seconds = 3600.0
+    limits_orders: bool = True
+
+
+Limits = Annotated[
+    Union[NoLimits, DiscoveryBounds, ExternalBand, OkxLimits, MidBand], Field(discriminator="kind")
+]
+
+
+# ---------------------------------------------------------------- mark
+class IndexBandMark(Model):
+    """Kraken pre-IPO: the mid, held within a band around the index."""
+
+    kind: Literal["index_band"]
+    band: Fraction = 0.0025
+
+
+class Median3Mark(Model):
+    """Hyperliquid family: median(oracle, oracle + EMA(mid − oracle), median(bid, ask, last)) with speed limits."""
+
+    kind: Literal["median3"]
+    ema: Seconds = 150.0
+    relayer_step: NonNegative = 0.0      # 0 = no relayer clamp
+    relayer_interval: Seconds = 3.0
+    protocol_step: NonNegative = 0.0     # 0 = no protocol clamp
+    protocol_interval: Seconds = 2.5
+    bound_first: bool = True
+    cap_over_mark_ema: NonNegative = 0.0  # 0 = no cap; hyperps 3 × the 8 h EMA of the mark
+    mark_ema: Seconds = 28800.0
+
+
+class MidAverageMark(Model):
+    """OKX pre-market: moving average of the mid, clamped to the price limits."""
+
+    kind: Literal["mid_average"]
+    average: Seconds = 60.0
+
+
+class MidToIndexMark(Model):
+    """OKX pre-launch futures: MA(mid) → blend → index + MA(mid − index) during the transition after listing."""
+
+    kind: Literal["mid_to_index"]
+    average: Seconds = 60.0
+    transition: Seconds = 3600.0
+
+
+class IndexBasisMark(Model):
+    """Index + moving average of (mid − index): OKX and Kraken standard perpetuals. `of` picks mid or impact mid."""
+
+    kind: Literal["index_basis"]
+    average: Seconds = 60.0
+    form: Literal["window", "ema"] = "window"
+    of: Literal["mid", "impact_mid"] = "mid"
+    band: NonNegative = 0.0              # 0 = none, else |mark/index − 1| ≤ band
+
+
+class TradeMeanMark(Model):
+    """Binance pre-market: mean of the trades of the last seconds, limited per second."""
+
+    kind: Literal["trade_mean"]
+    window: Seconds = 10.0
+    sparse_below: int = Field(21, ge=1)
+    sparse_last: int = Field(20, ge=1, le=100)
+    max_change_per_second: Positive = 0.01
+
+
+class MedianPremiumMark(Model):
+    """Binance standard: median(index·(1 + funding·time left/interval), index + MA(premium), last), inside a band."""
+
+    kind: Literal["median_premium"]
+    average: Seconds = 30.0
+    band: NonNegative = 0.05
+    max_change_per_second: NonNegative = 0.0
+    transition: Seconds = 0.0
+
+
+Mark = Annotated[
+    Union[IndexBandMark, Median3Mark, MidAverageMark, MidToIndexMark, IndexBasisMark, TradeMeanMark, MedianPremiumMark],
+    Field(discriminator="kind"),
+]
+
+
+# ---------------------------------------------------------------- funding
+class NoFunding(Model):
+    kind: Literal["none"]
+
+
+class FlatFunding(Model):
+    """A fixed rate paid by longs to shorts every interval."""
+
+    kind: Literal["flat"]
+    rate: float
+    interval: Seconds = 14400.0
+    basis: Literal["oracle", "mark"] = "mark"
+
+
+class ClampedPremiumFunding(Model):
+    """rate = multiplier·(avgP + clamp(interest − avgP, ±clamp))/divisor, capped; Hyperliquid, trade.xyz, OKX, Binance."""
+
+    kind: Literal["clamped_premium"]
+    interest: float = 1e-4                # per formula period (8 h)
+    clamp: NonNegative = 5e-4
+    multiplier: NonNegative = 1.0
+    scales: Literal["all", "premium"] = "all"   # the multiplier scales the whole formula or the premium samples only
+    divisor: Positive = 8.0
+    interval: Seconds = 3600.0
+    cap: Positive = 0.04                  # per interval
+    premium: Literal["impact", "hip3", "mid"] = "impact"
+    basis: Literal["oracle", "mark"] = "oracle"
+
+
+class PreviousHourFunding(Model):
+    """Kraken: the mean premium of the previous interval over a divisor, capped; the first interval pays nothing."""
+
+    kind: Literal["previous_interval"]
+    divisor: Positive = 24.0
+    interval: Seconds = 3600.0
+    cap: Positive = 0.005
+    basis: Literal["oracle", "mark"] = "mark"
+
+
+Funding = Annotated[
+    Union[NoFunding, FlatFunding, ClampedPremiumFunding, PreviousHourFunding], Field(discriminator="kind")
+]
+
+
+# ---------------------------------------------------------------- margin
+class Tier(Model):
+    """Up to `up_to` (notional or contracts; null = without end) these rates hold."""
+
+    up_to: Positive | None = None
+    initial: Positive
+    maintenance: Fraction
+
+
+class Margin(Model):
+    """Tier table. `whole`: the reached tier's rate on the whole position; `marginal`: continuous, with deductions."""
+
+    mode: Literal["whole", "marginal"]
+    by: Literal["notional", "contracts"] = "notional"
+    tiers: tuple[Tier, ...] = Field(min_length=1)
+    position_limit: Positive | None = None      # notional, one account
+    isolation: Literal["strict", "normal", "cross_allowed"] = "cross_allowed"
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Margin":
+        edges = [tier.up_to for tier in self.tiers]
+        if any(edge is None for edge in edges[:-1]):
+            raise ValueError("only the last tier may leave up_to empty")
+        finite = [edge for edge in edges if edge is not None]
+        if any(b <= a for a, b in zip(finite, finite[1:])):
+            raise ValueError("tiers must have increasing up_to")
+        for a, b in zip(self.tiers, self.tiers[1:]):
+            if b.maintenance < a.maintenance or b.initial < a.initial:
+                raise ValueError("maintenance and initial rates must not fall from tier to tier")
+        if any(tier.maintenance > tier.initial for tier in self.tiers):
+            raise ValueError("maintenance must not exceed initial margin in any tier")
+        return self
+
+
+class Phase(Model):
+    """The rulebook of one phase of the contract's life."""
+
+    index: Index
+    limits: Limits
+    mark: Mark
+    funding: Funding
+    margin: Margin
+
+
+# ---------------------------------------------------------------- liquidation, fund, ADL
+class BookThenBackstop(Model):
+    """Hyperliquid family: market order, 20 % first above a size, cool-down, then the backstop or ADL."""
+
+    kind: Literal["book_then_backstop"]
+    partial_above: NonNegative = 100_000.0
+    partial_share: Fraction = 0.2
+    cooldown: Seconds = 30.0
+    floor: Literal["zero_equity", "none"] = "zero_equity"
+    backstop_below: Fraction = 2.0 / 3.0   # of maintenance margin
+    fee: NonNegative = 0.0
+
+
+class TierStepDown(Model):
+    """OKX: from a tier up, cut two tiers at a time through the book; below it the fund takes over at bankruptcy price."""
+
+    kind: Literal["tier_step_down"]
+    partial_from_tier: int = Field(3, ge=1)
+    tiers_per_step: int = Field(2, ge=1)
+    repeat_within_row: bool = True
+    fee: NonNegative = 0.0005
+
+
+class IocThenFund(Model):
+    """Binance: immediate-or-cancel limit at the bankruptcy price, the rest to the fund at that price."""
+
+    kind: Literal["ioc_then_fund"]
+    fund_takes_up_to: NonNegative = 1.0    # notional taken over, as a multiple of the fund
+    clearance_fee: NonNegative = 0.0       # of filled notional, to the fund, at most what equity is left
+
+
+class BandThenAssignment(Model):
+    """Kraken equity protection: partial band, IOC at zero-equity price, assignment, covered liquidation, unwind."""
+
+    kind: Literal["band_then_assignment"]
+    band_floor: Fraction = 0.5             # of maintenance: partial cuts while equity is above it
+    cut: Fraction = 0.1
+    cooldown: Seconds = 0.0
+    assignment_min_edge: Fraction = 0.0075
+    assignment_max_edge: Fraction = 0.025
+    assignment_capacity: NonNegative = 0.05   # of one-sided initial open interest
+    covered_max_edge: Fraction = 0.05
+
+
+Liquidation = Annotated[
+    Union[BookThenBackstop, TierStepDown, IocThenFund, BandThenAssignment], Field(discriminator="kind")
+]
+
+
+class Fund(Model):
+    """Insurance fund that can really be used in this market, as a fraction of one-sided open interest."""
+
+    initial: NonNegative
+    usable_share: Fraction = 1.0
+    scope: Literal["per_underlying", "shared_by_category", "shared_discretionary", "none"] = "per_underlying"
+    unwind_share_of_depth: Fraction = 0.5   # of the refilled depth, how fast taken-over inventory is sold
+
+
+class Backstop(Model):
+    """A vault that takes positions and their margin until its losses reach a cap (fraction of open interest)."""
+
+    enabled: bool = False
+    loss_capacity: NonNegative = 0.0
+
+
+class Adl(Model):
+    """Auto-deleveraging: what triggers it, whom it ranks first, at which price, who bears the difference."""
+
+    trigger: Literal["negative_equity", "fund_drawdown", "fund_cannot_take", "fund_empty"]
+    scope: Literal["unfilled", "inventory"] = "unfilled"
+    rank: Literal["hyperliquid", "hyperliquid_literal", "okx", "binance", "pnl_leverage"]
+    price: Literal["previous_mark", "mark", "bankruptcy"]
+    difference_to: Literal["fund", "account", "unpaid"] = "account"
+    drawdown: Fraction = 0.3
+    drawdown_window: Seconds = 28800.0
+    drawdown_of: Literal["peak", "average"] = "peak"
+    drawdown_floor: NonNegative = 0.0       # quote; only with drawdown_of: average
+    backlog_age: Seconds = 0.0              # 0 = no backlog trigger
+    backlog_notional: NonNegative = 0.0
+    bankruptcy_price_below: Fraction = 0.1  # of the initial fund: 'mark' turns into 'bankruptcy' (OKX near-empty fund)
+    previous_mark_within: Seconds = 3.0     # longer steps: zero-equity price clamped between previous and current mark
+
+
+# ---------------------------------------------------------------- settlement and life of the contract
+class CancellationOutcome(Model):
+    """One way a cancelled contract may settle, with its probability in simulations."""
+
+    price: Literal["tick", "last_hour_index", "last_hour_mark", "twap_from_launch", "last_index", "mark", "given"]
+    probability: Fraction = 1.0
+
+
+class Settlement(Model):
+    cancellation: tuple[CancellationOutcome, ...] = Field(min_length=1)
+    notice: Seconds = 86400.0               # simulations: announcement to settlement
+    deficits: Literal["fund_then_profit_cut", "fund_then_venue"] = "fund_then_profit_cut"
+    fee: NonNegative = 0.0                  # of settled notional
+    expires_after_listing: Seconds | None = None   # futures only
+    expiry_price: Literal["last_hour_index", "last_hour_last", "index"] = "last_hour_index"
+    converts_after_listing: Seconds = 3600.0       # simulations: first print to conversion
+    share_count_revision: Literal["rebase", "none"] = "none"
+    rebase_min_change: Fraction = 0.0
+
+    @model_validator(mode="after")
+    def _sums_to_one(self) -> "Settlement":
+        total = sum(outcome.probability for outcome in self.cancellation)
+        if abs(total - 1.0) > 1e-9:
+            raise ValueError(f"cancellation probabilities sum to {total:g}, not 1")
+        return self
+
+
+class Contract(Model):
+    """The listed market itself."""
+
+    initial_price: Positive
+    tick: Positive = 0.01
+    contract_size: Positive = 1.0
+    open_interest: Positive                 # one-sided, quote currency
+    launch_age: Seconds = 0.0               # simulations: how long the market has traded before time 0
+
+
+class Note(Model):
+    """Provenance of the fields under a dotted path (longest prefix wins)."""
+
+    field: str
+    source: str
+    date: str
+    marker: Literal["seed", "found", "third-party", "derived", "memory", "assumption"]
+    assumption: bool = False
+    note: str = ""
+
+    @model_validator(mode="after")
+    def _assumption_has_note(self) -> "Note":
+        if self.assumption and not self.note:
+            raise ValueError("an assumption needs a note")
+        return self
+
+
+class Venue(Model):
+    """A venue profile: `configs/venues/NAME.yaml`."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")
+    title: str
+    operator: str
+    instrument: Literal["perpetual", "future"] = "perpetual"
+    contract: Contract
+    pre: Phase
+    post: Phase
+    liquidation: Liquidation
+    fund: Fund
+    backstop: Backstop = Backstop()
+    adl: Adl
+    settlement: Settlement
+    liquidity: str = "thin"                 # default liquidity model, by name
+    book: str = "max_5x"                    # default leverage mix, by name
+    index_type: Literal["feed_based", "self_referential"]
+    provenance: tuple[Note, ...] = Field(min_length=1)
