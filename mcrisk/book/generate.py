@@ -1,0 +1,206 @@
+"""Make realistic books: heavy-tailed sizes, leverage by open interest, a long crowd against makers and hedgers.
+
+The same seed gives the same people on every venue: who is larger, who is long first, who hedges, who trades boldly. The
+venue decides open interest, price, margin tiers and position limits. Order of work: who holds which market on which side
+(`_places`), how much (`sizes.fill`), at which leverage (`leverage.assign`), from which entry price (`_entries`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcrisk.book import leverage, sizes, tiers
+from mcrisk.book.draws import normals, uniforms
+from mcrisk.book.table import CROSS, HEDGER, ISOLATED, MAKER, TRADER, Book
+from mcrisk.config.book import BookSpec, CompanyKind
+from mcrisk.config.venue import Venue
+from mcrisk.errors import InputError
+
+Array = NDArray[np.float64]
+_SIZE, _SIDE, _HEDGE, _ENTRY = range(4)          # columns of a market's draws
+_HOME, _CROSS, _BAND, _WITHIN = range(4)         # columns of the people's draws
+
+
+@dataclass
+class _Draft:
+    """A book being made: [A, M] arrays unless noted."""
+
+    markets: tuple[str, ...]
+    venues: tuple[Venue, ...]          # [M]
+    mark: Array                        # [M]
+    people: Array                      # [A, 4] uniforms
+    draws: Array                       # [M, A, 4] uniforms
+    maker: NDArray[np.bool_]           # [A]
+    home: NDArray[np.int64]            # [A]
+    cross: NDArray[np.bool_]           # [A]
+    held: NDArray[np.bool_]
+    side: Array                        # +1, −1, 0
+    hedger: NDArray[np.bool_]
+    notional: Array
+    notes: list[str] = field(default_factory=list)
+
+
+def generate(
+    spec: BookSpec,
+    venue: Venue | Sequence[Venue],
+    markets: Sequence[str],
+    seed: int,
+    company_kind: CompanyKind | None = None,
+) -> Book:
+    """A balanced book of `spec.accounts` accounts over `markets` of one venue.
+
+    Args:
+        venue: the profile of every market, or one per market (variants of a venue).
+        markets: names; part of the random key, so that a market has the same people on every venue.
+        company_kind: overrides `spec.company_kind` (share of hedged shorts).
+
+    Per market, one-sided open interest is the venue's, unless position limits leave no room for it (then `notes` says so);
+    quantities net to zero within rounding; nobody is above a position limit or below initial margin.
+
+    Raises:
+        InputError: no markets, repeated names, too few accounts, unknown leverage mix.
+    """
+    draft = _people(spec, venue, tuple(markets), seed)
+    for m in range(len(draft.markets)):
+        _places(draft, spec, m, company_kind or spec.company_kind)
+    allowed = _largest_leverage(draft)
+    wanted = leverage.assign(spec, draft.venues, draft.home, draft.notional, _fixed_leverage(draft, spec),
+                             draft.people[:, _BAND], draft.people[:, _WITHIN], allowed)
+    return _book(draft, spec, np.minimum(wanted, allowed))
+
+
+def _people(spec: BookSpec, venue: Venue | Sequence[Venue], markets: tuple[str, ...], seed: int) -> _Draft:
+    """Who there is, makers first, and which markets each one holds."""
+    venues = (venue,) * len(markets) if isinstance(venue, Venue) else tuple(venue)
+    if not markets or len(set(markets)) != len(markets):
+        raise InputError("markets must be named, each once", where="markets", why=f"got {list(markets)}")
+    if len(venues) != len(markets):
+        raise InputError(f"{len(venues)} venue profiles for {len(markets)} markets")
+    count, several = spec.accounts, len(markets)
+    may_cross = several > 1 and all(v.pre.margin.isolation == "cross_allowed" for v in venues)
+    desks = spec.makers.accounts * (1 if may_cross else several)
+    if count < desks + 2 * several:
+        raise InputError(f"{count} accounts are too few for {several} markets with {desks} market makers",
+                         where="book.accounts", remedy=f"ask for at least {desks + 2 * several}")
+    people = uniforms(seed, spec.seed_purpose, "people", count, 4)
+    maker = np.arange(count) < desks
+    traders = np.arange(count) - desks
+    home = np.where(maker, np.arange(count) % several, traders % several)     # every market gets its share of people
+    cross = may_cross & (maker | (people[:, _CROSS] < spec.cross.share_of_accounts))
+    reach = np.where(cross, np.where(maker, several, min(spec.cross.markets_per_account, several)), 1)
+    held = (np.arange(several)[None, :] - home[:, None]) % several < reach[:, None]
+    shape = (count, several)
+    return _Draft(
+        markets, venues, np.array([v.contract.initial_price for v in venues]), people,
+        np.stack([uniforms(seed, spec.seed_purpose, f"market {name}", count, 4) for name in markets]),
+        maker, home, cross, held, np.zeros(shape), np.zeros(shape, bool), np.zeros(shape),
+    )
+
+
+# ---------------------------------------------------------------- sides and sizes of one market
+def _places(draft: _Draft, spec: BookSpec, m: int, kind: CompanyKind) -> None:
+    """Sides, hedgers and notionals of market m, written into the draft."""
+    venue, draws = draft.venues[m], draft.draws[m]
+    makers = np.flatnonzero(draft.held[:, m] & draft.maker)
+    traders = np.flatnonzero(draft.held[:, m] & ~draft.maker)
+    limit = tiers.largest_notional(venue.pre.margin, venue.contract.initial_price, venue.contract.contract_size)
+    wanted = venue.contract.open_interest
+    desk = min(spec.makers.share_of_oi * wanted / max(len(makers), 1), limit * spec.makers.position_limit_multiple)
+    long_desks = int(round(spec.makers.long_share * len(makers)))
+    desk_oi = desk * long_desks, desk * (len(makers) - long_desks)
+
+    longs, interest = sizes.split(len(traders), spec.accounts_long_share, wanted, desk_oi, limit * spec.limit_fill)
+    if interest < wanted * (1 - 1e-12):
+        draft.notes.append(f"market '{draft.markets[m]}': position limits of {limit:g} admit an open interest of"
+                           f" {interest:g}, not {wanted:g}")
+        shrink = min(1.0, interest * 0.5 / max(desk_oi[0], desk_oi[1], 1e-300))
+        desk, desk_oi = desk * shrink, (desk_oi[0] * shrink, desk_oi[1] * shrink)
+    order = traders[np.argsort(draws[traders, _SIDE], kind="stable")]
+    draft.side[order[:longs], m], draft.side[order[longs:], m] = 1.0, -1.0
+    draft.side[makers[:long_desks], m], draft.side[makers[long_desks:], m] = 1.0, -1.0
+    draft.notional[makers, m] = desk
+
+    weight = np.exp(spec.size.sigma * normals(draws[:, _SIZE]))
+    cap = min(limit, interest * max(spec.size.max_share_of_side, 1.5 / min(longs, len(traders) - longs)))
+    _fill_longs(draft, m, order[:longs], weight, interest - desk_oi[0], cap, limit)
+    _fill_shorts(draft, spec, m, order[longs:], weight, interest, interest - desk_oi[1], (cap, limit), kind)
+
+
+def _fill_longs(draft: _Draft, m: int, who: NDArray, weight: Array, total: float, cap: float, limit: float) -> None:
+    draft.notional[who, m] = sizes.fill(weight[who], total, min(limit, max(cap, 1.5 * total / len(who))))
+
+
+def _fill_shorts(
+    draft: _Draft, spec: BookSpec, m: int, who: NDArray, weight: Array, interest: float, total: float,
+    caps: tuple[float, float], kind: CompanyKind,
+) -> None:
+    """Hedgers hold their share of the side, the other shorts what is left; a full group passes its excess on."""
+    share = getattr(spec.hedged_shorts, kind)
+    count = min(max(int(round(share * len(who))), 1 if share > 0 else 0), len(who) - 1)
+    hedgers = who[np.argsort(draft.draws[m][who, _HEDGE], kind="stable")[:count]]
+    others = np.setdiff1d(who, hedgers, assume_unique=True)
+    cap, limit = caps
+    cap = min(limit, max(cap, 1.5 * total / len(who)))
+    hedged = min(share * interest, total, cap * len(hedgers))
+    hedged = max(hedged, total - cap * len(others))
+    draft.hedger[hedgers, m] = True
+    if len(hedgers):
+        draft.notional[hedgers, m] = sizes.fill(weight[hedgers], hedged, cap)
+    else:
+        hedged = 0.0
+    draft.notional[others, m] = sizes.fill(weight[others], total - hedged, cap)
+
+
+# ---------------------------------------------------------------- leverage, collateral, entries
+def _fixed_leverage(draft: _Draft, spec: BookSpec) -> Array:
+    """Leverage of makers and hedgers [A]; NaN for whoever chooses. A hedger is one whose every position is a hedge."""
+    held = draft.notional > 0
+    hedger = np.all(~held | draft.hedger, axis=1) & held.any(1)
+    return np.where(draft.maker, spec.makers.leverage, np.where(hedger, spec.hedged_shorts.leverage, np.nan))
+
+
+def _largest_leverage(draft: _Draft) -> Array:
+    """Notional over initial margin at the mark, per account [A]: the most the venue's tiers admit."""
+    required = np.zeros(len(draft.maker))
+    for m, venue in enumerate(draft.venues):
+        table = tiers.tier_arrays(venue.pre.margin)
+        quantity = draft.notional[:, m] / draft.mark[m]
+        required += tiers.initial_margin(venue.pre.margin, table, quantity, draft.mark[m], venue.contract.contract_size)
+    # a hair inside, so that rounding of entries and collateral leaves nobody below initial margin
+    return draft.notional.sum(1) / np.maximum(required, np.finfo(float).tiny) * (1 - 1e-9)
+
+
+def _book(draft: _Draft, spec: BookSpec, effective: Array) -> Book:
+    equity = draft.notional.sum(1) / effective
+    quantity = draft.side * draft.notional / draft.mark
+    longs, shorts = np.maximum(quantity, 0).sum(0), np.maximum(-quantity, 0).sum(0)
+    quantity = np.where(quantity < 0, quantity * (longs / shorts), quantity)     # rounding of the two fills
+    entry, profit = _entries(draft, spec, quantity, equity)
+    count, held = len(equity), draft.notional > 0
+    hedger = np.all(~held | draft.hedger, axis=1) & ~draft.maker
+    user_class = np.where(draft.maker, MAKER, np.where(hedger, HEDGER, TRADER))
+    desks = max(spec.makers.accounts, 1)
+    names = [f"maker-{i + 1}" if is_maker else f"a{i + 1:07d}" for i, is_maker in enumerate(draft.maker)]
+    return Book(
+        np.array(names), quantity, entry, equity - profit, np.where(draft.cross, CROSS, ISOLATED).astype(np.int8),
+        user_class, np.where(draft.maker, spec.makers.depth_share / desks, 0.0)[:count], draft.markets, tuple(draft.notes),
+    )
+
+
+def _entries(draft: _Draft, spec: BookSpec, quantity: Array, equity: Array) -> tuple[Array, Array]:
+    """Entry prices [A, M] and unrealised profit [A]; profit beyond (1 − floor)·equity counts as withdrawn.
+
+    Then the account's gains are scaled down by moving the entries of its winning positions towards the mark.
+    """
+    z = normals(draft.draws[:, :, _ENTRY]).T
+    entry = draft.mark * np.exp(-draft.side * spec.entry_sd * z)
+    profit = quantity * (draft.mark - entry)
+    gains, losses = np.maximum(profit, 0).sum(1), np.minimum(profit, 0).sum(1)
+    admitted = (1.0 - spec.collateral_floor) * equity - losses
+    scale = np.where(gains > admitted, admitted / np.maximum(gains, np.finfo(float).tiny), 1.0)[:, None]
+    entry = np.where(profit > 0, draft.mark + (entry - draft.mark) * scale, entry)
+    return entry, (quantity * (draft.mark - entry)).sum(1)
