@@ -1,0 +1,1 @@
+"""Replay inputs and outputs (design contract 4.5)."""
