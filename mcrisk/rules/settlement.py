@@ -1,0 +1,125 @@
+"""Settlement: the price at which a market ends and who pays what the accounts cannot.
+
+Formula   all positions close at S; deficits D = Σ max(0, −collateral); fund pays min(D, fund);
+          the rest is cut pro rata from positive settlement PnL (fund_then_profit_cut) or stays unpaid (fund_then_venue).
+          S: tick | mean of index / mark / last over the last hour | mean of the mark since launch | last index | mark.
+Symbols   S settlement price, D deficits beyond collateral.
+Source    venue-rules.md 1.7, 2 (delisting), 3.1, 3.3, 4.1, 5.1; seed 003, 004; semantics.md 9 (cut: section 14 default).
+Date      2026-11-20
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+
+from mcrisk.rules.desk import Desk, equity, means, note, receive, settle_positions
+from mcrisk.rules.types import EXPIRED, Row
+
+
+class Averages(NamedTuple):
+    """Accumulators of one market: since launch, and since the final hour began (numerators and weights)."""
+
+    mark_since_launch: Array
+    seconds_since_launch: Array
+    index_hour: Array
+    mark_hour: Array
+    last_hour: Array
+    seconds_hour: Array
+
+
+def start_averages(launch_age: Array, initial_price: Array) -> Averages:
+    """A simulation may start long after launch: the past counts at the initial price."""
+    zero = jnp.zeros_like(launch_age)
+    return Averages(launch_age * initial_price, launch_age, zero, zero, zero, zero)
+
+
+def update_averages(state: Averages, row: Row, index: Array, mark: Array) -> Averages:
+    """Each row's value counts over the interval that ends with it."""
+    weight = jnp.where(row.final_hour, row.dt, 0.0)
+    return Averages(
+        state.mark_since_launch + mark * row.dt, state.seconds_since_launch + row.dt,
+        state.index_hour + index * weight, state.mark_hour + mark * weight, state.last_hour + row.last * weight,
+        state.seconds_hour + weight,
+    )
+
+
+def rescale_averages(state: Averages, factor: Array) -> Averages:
+    return state._replace(
+        mark_since_launch=state.mark_since_launch * factor, index_hour=state.index_hour * factor,
+        mark_hour=state.mark_hour * factor, last_hour=state.last_hour * factor,
+    )
+
+
+def price_by(how: str, state: Averages, tick: Array, index: Array, mark: Array, last: Array) -> Array:
+    """Settlement price of one named way; an empty window gives the row's own value."""
+
+    def mean(total: Array, weight: Array, otherwise: Array) -> Array:
+        return jnp.where(weight > 0.0, total / jnp.where(weight > 0.0, weight, 1.0), otherwise)
+
+    if how == "tick":
+        return tick
+    if how == "last_hour_index":
+        return mean(state.index_hour, state.seconds_hour, index)
+    if how == "last_hour_mark":
+        return mean(state.mark_hour, state.seconds_hour, mark)
+    if how == "last_hour_last":
+        return mean(state.last_hour, state.seconds_hour, last)
+    if how == "twap_from_launch":
+        return mean(state.mark_since_launch, state.seconds_since_launch, mark)
+    return index if how in ("last_index", "index") else mark
+
+
+def settlement_price(outcomes: tuple, expiry: str, state: Averages, row: Row, tick: Array, index: Array, mark: Array) -> Array:
+    """The price a market settles at in this row; `outcomes` = ((name, cumulative probability), …)."""
+    chosen = price_by(outcomes[-1][0], state, tick, index, mark, row.last)
+    for name, upto in reversed(outcomes[:-1]):
+        chosen = jnp.where(row.settle_draw < upto, price_by(name, state, tick, index, mark, row.last), chosen)
+    expired = price_by(expiry, state, tick, index, mark, row.last)
+    price = jnp.where(row.settle == EXPIRED, expired, chosen)
+    return jnp.where(row.has_settle_price, row.settle_price, price)
+
+
+def settle(p, desk: Desk, price: Array) -> Desk:
+    """Close every position of the market at `price` and share out what is missing."""
+    open_before = desk.quantity != 0.0
+    before, signed = desk.collateral, desk.quantity
+    size = jnp.abs(signed)
+    worth_before = jnp.maximum(equity(desk), 0.0)
+    desk = settle_positions(desk, size, price)
+    gain = jnp.maximum(desk.collateral - before, 0.0)
+    fee = jnp.where(open_before, jnp.minimum(p.fee * size * price, jnp.maximum(desk.collateral, 0.0)), 0.0)
+    collateral = desk.collateral - fee
+    flat = open_before & (desk.other_size == 0.0)
+    need = jnp.where(flat, jnp.maximum(-collateral, 0.0), 0.0)
+    desk = _inventory_out(desk, price)
+    total = jnp.sum(need)
+    from_fund = jnp.minimum(means(desk), total)
+    rest = total - from_fund
+    cut = jnp.minimum(rest, jnp.sum(gain)) if p.deficits == "fund_then_profit_cut" else jnp.zeros_like(rest)
+    cut_each = gain * jnp.where(cut > 0.0, cut / jnp.where(cut > 0.0, jnp.sum(gain), 1.0), 0.0)
+    covered = need * jnp.where(total > 0.0, (from_fund + cut) / jnp.where(total > 0.0, total, 1.0), 0.0)
+    desk = note(desk, settle_quantity=-signed, settle_value=-signed * price, settle_cash=collateral - before,
+                settle_fee=fee, settle_cut=cut_each, settle_cover=covered,
+                settle_fund=need * jnp.where(total > 0.0, from_fund / jnp.where(total > 0.0, total, 1.0), 0.0))
+    lost = jnp.sum(jnp.where(need > 0.0, worth_before, 0.0))
+    return desk._replace(
+        collateral=collateral - cut_each + covered,
+        fees=desk.fees + jnp.sum(fee),
+        fund=desk.fund - from_fund,
+        deficit=desk.deficit + total,
+        unpaid=desk.unpaid + rest - cut,
+        settlement_cut=desk.settlement_cut + cut,
+        traders_loss=desk.traders_loss + lost,
+        outside_cash=desk.outside_cash + desk.outside * price,
+        outside=jnp.zeros_like(desk.outside),
+    )
+
+
+def _inventory_out(desk: Desk, price: Array) -> Desk:
+    """The inventory of fund or vault settles too."""
+    gain = desk.inventory * price - desk.inventory_cost
+    zero = jnp.zeros_like(desk.inventory)
+    return receive(desk, gain)._replace(inventory=zero, inventory_cost=zero)
