@@ -1,0 +1,87 @@
+"""Entry point of `mcrisk`: the commands, and how their errors become messages and exit codes.
+
+Exit codes (contract): 0 done, 1 the run failed, 2 the input is wrong, 3 a risk limit is breached, 4 a precision target was
+not reached, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import NoReturn
+
+import click
+import typer
+
+from mcrisk.cli import configs, machine, replays, results, runs
+from mcrisk.errors import Interrupted, McriskError, printable
+
+app = typer.Typer(
+    name="mcrisk",
+    help="Monte Carlo risk of pre-IPO perpetual futures: venue rulebooks applied to every account on every path.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for group in (runs, results, configs, replays, machine):
+    group.register(app)
+
+_INTERRUPTED = Interrupted(
+    "interrupted", None, "finished blocks are kept", "the same command again continues where this one stopped"
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run one command and exit with its code."""
+    sys.exit(execute(arguments))
+
+
+def execute(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; all messages go to standard error."""
+    try:
+        code = app(args=list(arguments) if arguments is not None else None, standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except McriskError as error:
+        return _say(error)
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        return _say(_INTERRUPTED)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains again at exit
+        return 1
+    except Exception as error:
+        return _unexpected(error)
+
+
+def _say(error: McriskError) -> int:
+    click.echo(f"error: {error}" if not isinstance(error, Interrupted) else str(error), err=True)
+    return error.exit_code
+
+
+def _unexpected(error: Exception) -> int:
+    """A full disk is the user's to mend; anything else is a defect, told in one line, with the traceback on request."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = printable(error.filename or "the output folder")
+        click.echo(
+            f"error: the disk is full\n  where: {where}\n  why:   finished blocks are kept\n"
+            "  do:    free some space, then run the same command again; it continues",
+            err=True,
+        )
+        return 2
+    if os.environ.get("MCRISK_DEBUG"):
+        traceback.print_exception(error)
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    click.echo(
+        f"error: the run failed: {type(error).__name__}: {printable(error)}\n  where: {last.filename}:{last.lineno}\n"
+        "  do:    MCRISK_DEBUG=1 shows the whole traceback; please report it with the configuration",
+        err=True,
+    )
+    return 1

@@ -1,0 +1,71 @@
+"""What must hold before anything is computed: a place to write, room on the disk, a backend that is there."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from pathlib import Path
+
+from mcrisk.errors import InputError
+
+_ROW_BYTES = 64 * 8  # about this much is kept per path: some 50 numbers, before compression
+
+
+def writable(path: Path, what: str = "the output") -> None:
+    """Raise InputError unless `path` can be created or written. Creates nothing."""
+    parent = path
+    while not os.path.lexists(parent) and parent != parent.parent:
+        parent = parent.parent
+    remedy = "choose another place with --out"
+    if not parent.is_dir():
+        raise InputError(f"{what} cannot be written", str(path), f"{parent} is no folder", remedy)
+    if not os.access(parent, os.W_OK | os.X_OK) or parent.is_relative_to("/proc") or parent.is_relative_to("/sys"):
+        raise InputError(f"{what} cannot be written", str(path), f"no permission to write in {parent}", remedy)
+
+
+def enough_space(path: Path, cells: int, paths: int) -> None:
+    """Raise InputError when the store of `cells` × `paths` rows would not fit on the disk of `path`."""
+    parent = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    need, free = cells * paths * _ROW_BYTES, shutil.disk_usage(parent).free
+    if need > free:
+        raise InputError(
+            "the disk has no room for the results", str(path),
+            f"about {need / 2**30:.1f} GiB are needed, {free / 2**30:.1f} GiB are free",
+            "free some space, choose another place with --out, or lower --paths",
+        )  # fmt: skip
+
+
+def backend_state(name: str) -> str | None:
+    """None when a backend can be used here, else why it cannot."""
+    if name == "native":
+        if importlib.util.find_spec("mcrisk.engine.native") is None:
+            return "this version has no native backend"
+        compiler = os.environ.get("CC", "gcc")
+        return None if shutil.which(compiler) or shutil.which("cc") else f"no C compiler: {compiler} was not found"
+    if name == "cupy":
+        return _cupy_state()
+    return None
+
+
+def _cupy_state() -> str | None:
+    if importlib.util.find_spec("cupy") is None:
+        return "CuPy is not installed (pip install 'mcrisk[cuda12]' or 'mcrisk[cuda13]')"
+    try:
+        import cupy
+
+        count = cupy.cuda.runtime.getDeviceCount()
+    except Exception as error:  # CuPy raises its own types, and ImportError when the driver is missing
+        return f"no CUDA GPU can be used: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+    if not count:
+        return "no CUDA GPU was found"
+    return None if importlib.util.find_spec("mcrisk.engine.cuda") else "this version has no CuPy backend"
+
+
+def usable_backend(name: str, label: str) -> None:
+    """Raise InputError unless the backend can be used here; `label` is where it was asked for."""
+    state = backend_state(name)
+    if state:
+        raise InputError(
+            f"the backend '{name}' cannot be used here", label, state, "use --backend auto, or see `mcrisk backends`"
+        )

@@ -1,0 +1,28 @@
+"""Arguments and options that several commands share, declared once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from mcrisk.config.load import Override
+
+ConfigArgument = Annotated[str, typer.Argument(metavar="CONFIG", help="YAML file, or the name of a shipped run.")]
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Results of a run (a .zarr folder).")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set one key, e.g. book.accounts=500. Repeatable.")
+]
+
+
+def overrides(settings: list[str] | None, **flags: tuple[str, object]) -> list[Override]:
+    """`--set` texts followed by flags, which are short names of keys: `paths=("paths", 100)`; None means not given."""
+    from mcrisk.config.load import Override
+
+    given = [Override.parse(text) for text in settings or []]
+    for flag, (key, value) in flags.items():
+        if value is not None:
+            given.append(Override(key, str(value), f"--{flag.replace('_', '-')} {value}"))
+    return given
