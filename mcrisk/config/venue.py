@@ -104,6 +104,8 @@ class OkxLimits(Model):
     opening: Seconds = 600.0
     average: Seconds = 120.0
     premium_of: Literal["mid", "last"] = "mid"
+    # the index the band stands on; a self-referential index needs the previous row's (until spot takes over)
+    reference: Literal["index", "previous_index", "previous_until_listed"] = "index"
     recompute: Seconds = 5.0
     limits_orders: bool = True
 
@@ -233,6 +235,7 @@ class PreviousHourFunding(Model):
     divisor: Positive = 24.0
     interval: Seconds = 3600.0
     cap: Positive = 0.005
+    premium: Literal["mid", "mark", "impact", "hip3"] = "mid"
     basis: Literal["oracle", "mark"] = "mark"
 
 

@@ -1,0 +1,141 @@
+"""Funding: what longs pay to shorts (positive) per contract at each interval boundary.
+
+Formula   flat               rate
+          clamped_premium    R = m·(P' + clamp(i − P', ±c))/divisor, P' = mean premium (m inside P' when it scales the
+                             premium only), |R| ≤ cap
+          previous_interval  R of an interval = mean premium of the one before / divisor, |R| ≤ cap; the first pays 0
+          premium            impact [max(b − O, 0) − max(O − a, 0)]/O; hip3 ½(b + a)/O − 1; mid (mid − O)/O
+          paid per contract  Σ over the boundaries in the row of R · (index or mark of the row)
+Symbols   O = index; b, a = impact bid, ask; i, c, R, cap = fractions; m = multiplier; interval in seconds (UTC).
+Source    Hyperliquid docs, funding (2026-08-22); trade.xyz docs, seed 001 (2026-09-18); OKX seed 004 and WLFI notice
+          (2025-08); Kraken MTF funding pages, divisor not found; Binance notices 2025. Facts: venue-rules.md 1.4, 2–5.
+          Weights, boundary row, several boundaries: docs/semantics.md section 4.
+
+Signatures: init(p) -> state; update(p, state, row, index, mark, mid) -> (state, Funding); rescale(state, factor);
+clock(p, state, utc) -> (last_rate, seconds_to_next_boundary, interval) for marks that contain the funding rate.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+
+from mcrisk.rules.params import Traced
+from mcrisk.rules.quotes import impact_price_difference
+from mcrisk.rules.rule import Rule, unchanged
+from mcrisk.rules.types import Row
+
+
+class Funding(NamedTuple):
+    """What one row's funding came to."""
+
+    premium: Array             # the row's sample, fraction of the index
+    rate_paid: Array           # sum of the rates paid in this row
+    paid_per_contract: Array   # quote per unit of the underlying; positive: longs pay
+    boundaries: Array          # float64: interval boundaries in this row
+
+
+class Accrual(NamedTuple):
+    """Premium gathered in the open interval."""
+
+    total: Array       # Σ premium·dt
+    weight: Array      # Σ dt, seconds
+    passed: Array      # float64: number of the last boundary passed; −1 = not started
+    last_rate: Array   # rate of the last interval paid
+    next_rate: Array   # previous_interval: the rate the open interval will pay
+
+
+def accrual_init(p: Traced) -> Accrual:
+    del p
+    zero = jnp.zeros((), jnp.float64)
+    return Accrual(zero, zero, zero - 1.0, zero, zero)
+
+
+def _boundaries(p: Traced, state: Accrual, row: Row) -> tuple[Array, Array]:
+    """Number of the newest boundary and how many lie in (t − dt, t]."""
+    number = jnp.floor(row.utc / p.interval)
+    before = jnp.where(state.passed < 0.0, jnp.floor((row.utc - row.dt) / p.interval), state.passed)
+    return number, number - before
+
+
+def premium_sample(kind: str, row: Row, index: Array, mark: Array, mid: Array) -> Array:
+    """Premium of one row as a fraction of the index; a missing side of the impact quotes contributes nothing."""
+    if kind == "impact":
+        return impact_price_difference(row, index) / index
+    if kind == "hip3":
+        both = row.has_impact_bid & row.has_impact_ask
+        return jnp.where(both, 0.5 * (row.impact_bid + row.impact_ask) / index - 1.0, 0.0)
+    return ((mark if kind == "mark" else mid) - index) / index
+
+
+def _gather(state: Accrual, sample: Array, dt: Array) -> tuple[Array, Array, Array]:
+    """Total, weight and mean including this row's sample, which belongs to the interval a boundary row closes."""
+    total, weight = state.total + sample * dt, state.weight + dt
+    mean = jnp.where(weight > 0.0, total / jnp.where(weight > 0.0, weight, 1.0), sample)
+    return total, weight, mean
+
+
+def _paid(p: Traced, rate: Array, boundaries: Array, premium: Array, index: Array, mark: Array) -> Funding:
+    summed = rate * boundaries
+    return Funding(premium, summed, summed * (index if p.basis == "oracle" else mark), boundaries)
+
+
+def no_funding(p, state, row, index, mark, mid):
+    """Nothing is ever paid."""
+    del p, row, mark, mid
+    zero = jnp.zeros_like(index)
+    return state, Funding(zero, zero, zero, zero)
+
+
+def flat(p, state, row, index, mark, mid):
+    """A fixed rate; the premium is zero by definition."""
+    del mid
+    number, n = _boundaries(p, state, row)
+    state = state._replace(passed=number, last_rate=p.rate + jnp.zeros_like(state.last_rate))
+    return state, _paid(p, p.rate, n, jnp.zeros_like(index), index, mark)
+
+
+def clamped_premium(p, state, row, index, mark, mid):
+    """Mean premium pulled towards the interest rate by at most the clamp."""
+    sample = premium_sample(p.premium, row, index, mark, mid)
+    number, n = _boundaries(p, state, row)
+    total, weight, mean = _gather(state, sample, row.dt)
+    scaled = mean * p.multiplier if p.scales == "premium" else mean
+    rate = (scaled + jnp.clip(p.interest - scaled, -p.clamp, p.clamp)) / p.divisor
+    rate = rate * p.multiplier if p.scales == "all" else rate
+    rate = jnp.clip(rate, -p.cap, p.cap)
+    due = n > 0.0
+    state = Accrual(jnp.where(due, 0.0, total), jnp.where(due, 0.0, weight), number,
+                    jnp.where(due, rate, state.last_rate), state.next_rate)
+    return state, _paid(p, jnp.where(due, rate, 0.0), n, sample, index, mark)
+
+
+def previous_interval(p, state, row, index, mark, mid):
+    """The rate fixed at the start of an interval from the premium of the one before."""
+    sample = premium_sample(p.premium, row, index, mark, mid)
+    number, n = _boundaries(p, state, row)
+    total, weight, mean = _gather(state, sample, row.dt)
+    due = n > 0.0
+    rate = jnp.where(due, state.next_rate, 0.0)
+    following = jnp.clip(mean / p.divisor, -p.cap, p.cap)
+    state = Accrual(jnp.where(due, 0.0, total), jnp.where(due, 0.0, weight), number,
+                    jnp.where(due, rate, state.last_rate), jnp.where(due, following, state.next_rate))
+    return state, _paid(p, rate, n, sample, index, mark)
+
+
+def clock(p: Traced, state: Accrual, utc: Array) -> tuple[Array, Array, Array]:
+    """Last rate, seconds to the next boundary and the interval, before this row's funding is settled."""
+    if p.kind == "none":
+        one = jnp.ones_like(utc)
+        return jnp.zeros_like(utc), one, one
+    return state.last_rate, (jnp.floor(utc / p.interval) + 1.0) * p.interval - utc, p.interval
+
+
+KINDS: dict[str, Rule] = {
+    "none": Rule(accrual_init, no_funding, unchanged),
+    "flat": Rule(accrual_init, flat, unchanged),
+    "clamped_premium": Rule(accrual_init, clamped_premium, unchanged),
+    "previous_interval": Rule(accrual_init, previous_interval, unchanged),
+}
