@@ -105,20 +105,17 @@ def _people(spec: BookSpec, venue: Venue | Sequence[Venue], markets: tuple[str, 
 def _places(draft: _Draft, spec: BookSpec, m: int, kind: CompanyKind) -> None:
     """Sides, hedgers and notionals of market m, written into the draft."""
     venue, draws = draft.venues[m], draft.draws[m]
-    makers = np.flatnonzero(draft.held[:, m] & draft.maker)
+    makers = np.flatnonzero(draft.held[:, m] & draft.maker)      # the first of them are long
     traders = np.flatnonzero(draft.held[:, m] & ~draft.maker)
     limit = tiers.largest_notional(venue.pre.margin, venue.contract.initial_price, venue.contract.contract_size)
+    limit *= 1 - 1e-12                               # so that notional → quantity → notional does not round above it
     wanted = venue.contract.open_interest
-    desk = min(spec.makers.share_of_oi * wanted / max(len(makers), 1), limit * spec.makers.position_limit_multiple)
     long_desks = int(round(spec.makers.long_share * len(makers)))
-    desk_oi = desk * long_desks, desk * (len(makers) - long_desks)
-
-    longs, interest = sizes.split(len(traders), spec.accounts_long_share, wanted, desk_oi, limit * spec.limit_fill)
+    desks = np.array([long_desks, len(makers) - long_desks])
+    desk, longs, interest = _room(spec, len(traders), desks, wanted, limit)
     if interest < wanted * (1 - 1e-12):
         draft.notes.append(f"market '{draft.markets[m]}': position limits of {limit:g} admit an open interest of"
                            f" {interest:g}, not {wanted:g}")
-        shrink = min(1.0, interest * 0.5 / max(desk_oi[0], desk_oi[1], 1e-300))
-        desk, desk_oi = desk * shrink, (desk_oi[0] * shrink, desk_oi[1] * shrink)
     order = traders[np.argsort(draws[traders, _SIDE], kind="stable")]
     draft.side[order[:longs], m], draft.side[order[longs:], m] = 1.0, -1.0
     draft.side[makers[:long_desks], m], draft.side[makers[long_desks:], m] = 1.0, -1.0
@@ -126,8 +123,25 @@ def _places(draft: _Draft, spec: BookSpec, m: int, kind: CompanyKind) -> None:
 
     weight = np.exp(spec.size.sigma * normals(draws[:, _SIZE]))
     cap = min(limit, interest * max(spec.size.max_share_of_side, 1.5 / min(longs, len(traders) - longs)))
-    _fill_longs(draft, m, order[:longs], weight, interest - desk_oi[0], cap, limit)
-    _fill_shorts(draft, spec, m, order[longs:], weight, interest, interest - desk_oi[1], (cap, limit), kind)
+    _fill_longs(draft, m, order[:longs], weight, interest - desk * desks[0], cap, limit)
+    _fill_shorts(draft, spec, m, order[longs:], weight, interest, interest - desk * desks[1],
+                 (cap, limit), kind)
+
+
+def _room(spec: BookSpec, traders: int, desks: NDArray, wanted: float, limit: float) -> tuple[float, int, float]:
+    """Notional per maker, number of long traders, and the open interest that position limits admit.
+
+    Makers hold a share of the open interest and add to what the market can carry: solved by iterating downwards from
+    `wanted`, where each round shrinks the error by the makers' share.
+    """
+    interest = wanted
+    for _ in range(100):
+        desk = min(spec.makers.share_of_oi * interest / max(desks.sum(), 1), limit * spec.makers.position_limit_multiple)
+        longs, reached = sizes.split(traders, spec.accounts_long_share, wanted, tuple(desk * desks), limit * spec.limit_fill)
+        if reached >= interest * (1 - 1e-15):
+            break
+        interest = reached
+    return desk, longs, interest
 
 
 def _fill_longs(draft: _Draft, m: int, who: NDArray, weight: Array, total: float, cap: float, limit: float) -> None:
@@ -180,14 +194,14 @@ def _book(draft: _Draft, spec: BookSpec, effective: Array) -> Book:
     longs, shorts = np.maximum(quantity, 0).sum(0), np.maximum(-quantity, 0).sum(0)
     quantity = np.where(quantity < 0, quantity * (longs / shorts), quantity)     # rounding of the two fills
     entry, profit = _entries(draft, spec, quantity, equity)
-    count, held = len(equity), draft.notional > 0
+    held = draft.notional > 0
     hedger = np.all(~held | draft.hedger, axis=1) & ~draft.maker
     user_class = np.where(draft.maker, MAKER, np.where(hedger, HEDGER, TRADER))
     desks = max(spec.makers.accounts, 1)
     names = [f"maker-{i + 1}" if is_maker else f"a{i + 1:07d}" for i, is_maker in enumerate(draft.maker)]
     return Book(
         np.array(names), quantity, entry, equity - profit, np.where(draft.cross, CROSS, ISOLATED).astype(np.int8),
-        user_class, np.where(draft.maker, spec.makers.depth_share / desks, 0.0)[:count], draft.markets, tuple(draft.notes),
+        user_class, np.where(draft.maker, spec.makers.depth_share / desks, 0.0), draft.markets, tuple(draft.notes),
     )
 
 
@@ -201,6 +215,6 @@ def _entries(draft: _Draft, spec: BookSpec, quantity: Array, equity: Array) -> t
     profit = quantity * (draft.mark - entry)
     gains, losses = np.maximum(profit, 0).sum(1), np.minimum(profit, 0).sum(1)
     admitted = (1.0 - spec.collateral_floor) * equity - losses
-    scale = np.where(gains > admitted, admitted / np.maximum(gains, np.finfo(float).tiny), 1.0)[:, None]
+    scale = (admitted / np.maximum(gains, admitted))[:, None]          # admitted > 0: equity is, losses are not
     entry = np.where(profit > 0, draft.mark + (entry - draft.mark) * scale, entry)
     return entry, (quantity * (draft.mark - entry)).sum(1)
