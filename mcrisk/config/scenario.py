@@ -2,8 +2,8 @@
 
 Units: seconds (``30min`` may be written), log prices for jumps, annual volatility on a 365 d clock before listing,
 fractions of one-sided open interest for depth and flows, probabilities per `probability_horizon` (30 d).
-The numbers that ship stand in `configs/{prices,liquidity,scenarios,feeds,grids}/` with their provenance; the defaults
-below are those of `configs/scenarios/baseline.yaml`, so a scenario file states only what it changes.
+The numbers that ship stand in `configs/{prices,liquidity,scenarios,grids}/` with their provenance; the defaults below
+are those of `configs/scenarios/baseline.yaml`, on which the other scenarios build (`base: baseline`).
 """
 
 from __future__ import annotations
@@ -135,14 +135,6 @@ class PriceModel(Model):
     provenance: tuple[Provenance, ...] = ()
 
 
-class Correlation(Model):
-    """How markets hang together: one common factor for diffusion, a share of the jumps hits all at once."""
-
-    diffusion: Fraction = 0.5
-    common_jump_share: Annotated[float, Field(ge=0, lt=1)] = 0.3
-    crypto_collateral: Fraction = 0.3          # of value with a crypto collateral asset
-
-
 # ---------------------------------------------------------------- liquidity
 class Spread(Model):
     calm: NonNegative                          # half spread, fraction of price
@@ -232,6 +224,28 @@ class FixedLaw(Model):
 
 
 JumpLaw = Annotated[Union[NormalLaw, StudentLaw, FixedLaw], Field(discriminator="law")]
+
+
+# ---------------------------------------------------------------- valuation feed
+class Publication(Model):
+    """Discrete updates: so many a day, and one some time after a public event (the regular ones wait for it)."""
+
+    updates_per_day: Positive
+    after_event: LognormalLaw
+    noise_sd: NonNegative
+
+
+class FeedModel(Model):
+    """How value reaches a synthetic index. Smoothing and speed limits are the venue's index rule.
+
+    `recipe` picks one of the three; all three are run and the worst is shown, because no venue publishes its own.
+    """
+
+    recipe: Literal["published", "continuous", "stale"] = "published"
+    published: Publication = Publication(
+        updates_per_day=1.0, noise_sd=0.01, after_event=LognormalLaw(law="lognormal", median=1800.0, sigma_log=1.0))
+    stale: Publication = Publication(
+        updates_per_day=1.0, noise_sd=0.01, after_event=LognormalLaw(law="lognormal", median=43200.0, sigma_log=0.0))
 
 
 # ---------------------------------------------------------------- scenario
@@ -373,7 +387,7 @@ class Scenario(Model):
     squeeze: Squeeze = Squeeze()
     share_count_revision: Revision = Revision()
     halt: Halt = Halt()
-    feed: str = "published"                    # default feed recipe, by name
+    feed: FeedModel = FeedModel()
     provenance: tuple[Provenance, ...] = ()
 
     @model_validator(mode="after")
@@ -383,18 +397,6 @@ class Scenario(Model):
             if missing:
                 raise ValueError(f"{where} lacks {', '.join(sorted(missing))}")
         return self
-
-
-# ---------------------------------------------------------------- valuation feed
-class FeedModel(Model):
-    """How value reaches a synthetic index: `configs/feeds/NAME.yaml`. Smoothing and speed limits are the venue's."""
-
-    name: str = Field(pattern=NAME)
-    recipe: Literal["published", "continuous", "stale"]
-    updates_per_day: Positive = 1.0
-    after_event: LognormalLaw = LognormalLaw(law="lognormal", median=1800.0, sigma_log=1.0)
-    noise_sd: NonNegative = 0.01
-    provenance: tuple[Provenance, ...] = ()
 
 
 # ---------------------------------------------------------------- time grid
