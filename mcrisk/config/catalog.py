@@ -15,6 +15,8 @@ KINDS = {
     "scenarios": "scenario",
     "prices": "price model",
     "liquidity": "liquidity model",
+    "feeds": "valuation feed",
+    "grids": "time grid",
     "books": "book",
 }
 """Folder of `configs/` → what one of its files is called in messages. Runs lie at the top of `configs/`."""

@@ -87,11 +87,15 @@ def _child(here: Any, step: Any) -> Any:
     if origin is dict:
         return args[1]
     if origin in (Union, UnionType):  # the step is the tag of a discriminated union
-        for option in map(_bare, args):
-            tag = option.model_fields.get("kind") if isinstance(option, type) and issubclass(option, BaseModel) else None
-            if tag and step in get_args(tag.annotation):
-                return option
+        options = [o for o in map(_bare, args) if isinstance(o, type) and issubclass(o, BaseModel)]
+        return next((option for option in options if step in _tags(option)), None)
     return None
+
+
+def _tags(option: type[BaseModel]) -> list[Any]:
+    """Values of the field that tells the members of a union apart."""
+    found = [option.model_fields[name] for name in ("kind", "law") if name in option.model_fields]
+    return [tag for field in found for tag in get_args(field.annotation)]
 
 
 def _words(item: dict[str, Any], path: str, owner: type[BaseModel] | None) -> tuple[str, str | None, str | None]:
@@ -110,7 +114,8 @@ def _words(item: dict[str, Any], path: str, owner: type[BaseModel] | None) -> tu
         wrong = context.get("tag")
         names = [name.strip(" '") for name in allowed.split(",")]
         if wrong is None:
-            return f"'{path}' says no kind", f"allowed kinds: {allowed}" if allowed else None, "add `kind: …`"
+            tag = str(context.get("discriminator", "kind")).strip("'")
+            return f"'{path}' says no {tag}", f"allowed: {allowed}" if allowed else None, f"add `{tag}: …`"
         return f"'{path}' has the unknown kind '{wrong}'", f"allowed: {allowed}", suggest(wrong, names)
     if kind in ("literal_error", "enum"):
         names = [name.strip(" '") for name in context.get("expected", "").replace(" or ", ",").split(",")]

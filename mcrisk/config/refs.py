@@ -2,8 +2,8 @@
 
 `compose` replaces every reference in a raw tree by what it means, before pydantic validates anything, so that messages
 can name the file and line where a value was really written. Rules of a merge over a base: mappings merge key by key,
-lists and scalars are replaced, `key+: […]` appends to the base's list, and a mapping that names another `kind` replaces
-the base's (parameters of one rule kind mean nothing to another).
+lists and scalars are replaced, `key+: […]` appends to the base's list, and a mapping that names another `kind` or `law`
+replaces the base's (parameters of one rule kind mean nothing to another).
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def merge(base: Map, over: Map) -> Map:
 
 
 def _same_kind(base: Map, over: Map) -> bool:
-    return "base" not in over and over.get("kind", base.get("kind")) == base.get("kind")
+    return "base" not in over and all(over.get(tag, base.get(tag)) == base.get(tag) for tag in ("kind", "law"))
 
 
 def _append(base: Any, more: Any, place: Place) -> Seq:

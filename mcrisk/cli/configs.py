@@ -1,0 +1,91 @@
+"""Commands about what may be asked for: validate, schema, venues."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mcrisk.cli.options import SetOption, overrides
+from mcrisk.errors import InputError, printable
+
+
+def register(app: typer.Typer) -> None:
+    app.command("validate")(validate)
+    app.command("schema")(schema)
+    venues = typer.Typer(help="List the shipped venue profiles, or show one rulebook.", no_args_is_help=False)
+    venues.callback(invoke_without_command=True)(list_venues)
+    venues.command("show")(show_venue)
+    app.add_typer(venues, name="venues")
+
+
+def validate(
+    config: Annotated[str, typer.Argument(metavar="CONFIG", help="YAML file, or the name of a shipped run or venue.")],
+    settings: SetOption = None,
+    kind: Annotated[
+        str, typer.Option("--kind", help="runs, venues, scenarios, prices, liquidity, feeds, grids or books; guessed if not given.")
+    ] = "",
+) -> None:
+    """Check a configuration without computing anything."""
+    from mcrisk.config import kinds
+    from mcrisk.config.load import load_model
+
+    chosen = kind or kinds.guess(config)
+    if chosen not in kinds.models():
+        raise InputError(f"unknown kind '{chosen}'", f"--kind {chosen}", f"allowed: {', '.join(kinds.models())}", None)
+    model = load_model(kinds.models()[chosen], chosen, config, overrides(settings))
+    typer.echo(f"{printable(config)} is a valid {kinds.title(chosen)}: {kinds.summary(model)}")
+
+
+def schema(
+    kind: Annotated[str, typer.Argument(help="runs, venues, scenarios, prices, liquidity, feeds, grids or books.")] = "runs",
+    out: Annotated[Path | None, typer.Option("--out", help="File to write instead of standard output.")] = None,
+) -> None:
+    """Print the JSON schema of a configuration file."""
+    from mcrisk.cli.checks import writable
+    from mcrisk.config import catalog, kinds
+
+    models = kinds.models()
+    if kind not in models:
+        raise InputError(
+            f"unknown kind '{kind}'", f"mcrisk schema {kind}", f"allowed: {', '.join(models)}", catalog.suggest(kind, models)
+        )
+    text = json.dumps(models[kind].model_json_schema(), indent=2) + "\n"
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    writable(out, "the schema")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(text)
+    typer.echo(f"wrote {printable(out)}")
+
+
+def list_venues(context: typer.Context) -> None:
+    """List the shipped venue profiles."""
+    if context.invoked_subcommand:
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    from mcrisk.config import catalog
+    from mcrisk.config.load import load_venue
+
+    table = Table("name", "venue", "index", "fund / OI", "assumptions", box=None, header_style="bold")
+    for name in catalog.names("venues"):
+        venue = load_venue(name)
+        assumed = sum(note.assumption for note in venue.provenance)
+        table.add_row(name, venue.title, venue.index_type.replace("_", "-"), f"{venue.fund.initial:.1%}", str(assumed))
+    Console().print(table)
+
+
+def show_venue(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name or file of a venue profile.")],
+    settings: SetOption = None,
+) -> None:
+    """Print one venue's rulebook with its sources and assumptions."""
+    from mcrisk.cli.sheet import print_sheet
+    from mcrisk.config.load import load_venue
+
+    print_sheet(load_venue(name, overrides(settings)))
