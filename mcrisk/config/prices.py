@@ -131,6 +131,14 @@ class PriceModel(Model):
     provenance: tuple[Provenance, ...] = ()
 
 
+class Correlation(Model):
+    """How the markets of a run hang together: one common factor for diffusion, a share of the jumps hits all at once."""
+
+    diffusion: Fraction = 0.5                  # of the Brownian parts, every pair
+    common_jump_share: Annotated[float, Field(ge=0, lt=1)] = 0.3
+    crypto_collateral: Fraction = 0.3          # of value with a crypto collateral asset; reserved, no rule uses it yet
+
+
 # ---------------------------------------------------------------- liquidity
 class Spread(Model):
     calm: NonNegative                          # half spread, fraction of price

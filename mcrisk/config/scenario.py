@@ -12,9 +12,9 @@ from typing import Annotated, Literal, Union
 from pydantic import Field, model_validator
 
 from mcrisk.config.base import Fraction, Model, NonNegative, Positive, Seconds
-from mcrisk.config.prices import NAME, CompanyClass, Liquidity, PriceModel, Provenance
+from mcrisk.config.prices import NAME, CompanyClass, Correlation, Liquidity, PriceModel, Provenance
 
-__all__ = ["Liquidity", "PriceModel", "Scenario", "FeedModel", "Grid", "Provenance", "BRANCHES"]
+__all__ = ["Correlation", "Liquidity", "PriceModel", "Scenario", "FeedModel", "Grid", "Provenance", "BRANCHES"]
 
 # Branch labels in the order of their codes (mcrisk.paths.lifecycle); company-level and mutually exclusive.
 BRANCHES = ("orderly", "delay", "reset_down", "reset_up", "cancel")
