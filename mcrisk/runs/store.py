@@ -1,0 +1,335 @@
+"""The results store of a run: created whole before anything is computed, then filled block by block, in any order.
+
+A block is written data first, mark last. Each chunk is one file that appears by rename, so a reader sees the old one or the
+new one; what `done` does not count is never read. Writing a block again writes the same bytes.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+
+from mcrisk.errors import InputError, RunFailed
+from mcrisk.runs import fingerprint as prints
+from mcrisk.runs.layout import block_arrays, lay_out, lay_variants, resize, zarr_settings
+from mcrisk.runs.lock import NAME as LOCK_NAME
+from mcrisk.runs.lock import StoreLock
+from mcrisk.runs.plan import Block, Plan
+
+FORMAT = 1
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@dataclass
+class RunStore:
+    """An open, locked store and the plan it holds (its block size and at least its number of paths)."""
+
+    path: Path
+    plan: Plan
+    root: zarr.Group
+    lock: StoreLock
+    created: bool
+
+    @classmethod
+    def open(cls, path: str | Path, plan: Plan, identity: dict[str, Any], attributes: dict[str, Any]) -> RunStore:
+        """Create the store, or resume or extend the one that is there, and lock it.
+
+        Args:
+            plan: what is asked for; an existing store keeps its own block size, and its paths if it has more.
+            identity: from `fingerprint.identity`; must equal that of an existing store.
+            attributes: config, seed, versions, git, hardware …, JSON-ready; written at creation.
+
+        Raises:
+            InputError: the path cannot be written, is not a run, holds another run, is locked, or the disk is too full.
+        """
+        path = Path(path).absolute()
+        with zarr_settings():
+            created = not _is_run(path)
+            if created:
+                _refuse_full(path, plan)
+                created = _create(path, plan, identity, attributes)
+            lock = StoreLock(path)
+            try:
+                root = zarr.open_group(str(path), mode="r+", use_consolidated=False)
+                prints.refuse_other(dict(root.attrs["identity"]), identity, str(path))
+                plan = _adopt(root, plan)
+                return cls(path, plan, root, lock, created)
+            except BaseException:
+                lock.release()
+                raise
+
+    # ------------------------------------------------------------------ what is there
+    def done(self) -> np.ndarray:
+        """Paths stored per block, int32 [venue, scenario, block]."""
+        return self.root["blocks/done"][...]
+
+    def pending(self) -> list[Block]:
+        """Blocks of the plan that are not complete in the store, in plan order."""
+        with zarr_settings():
+            base = self.done()
+            extra = self.root["blocks/variant_done"][...] if self.plan.variants else None
+        return [b for b in self.plan.blocks() if (extra if b.variant else base)[b.index] < b.n]
+
+    def forget(self, blocks: list[Block]) -> None:
+        """Mark blocks as not done, so that they are computed again."""
+        with zarr_settings():
+            for block in blocks:
+                self.root["blocks/variant_done" if block.variant else "blocks/done"][block.index] = 0
+                self.root.attrs["complete"] = False
+
+    def sweep(self) -> None:
+        """Remove temporary files that a killed writer left behind."""
+        for leftover in self.path.rglob("*.partial"):
+            leftover.unlink(missing_ok=True)
+
+    def note(self, **attributes: Any) -> None:
+        """Set attributes of the run and refresh the consolidated metadata."""
+        with zarr_settings(), failing_clearly(self.path):
+            self.root.attrs.update(attributes)
+            zarr.consolidate_metadata(str(self.path))
+            self.root = zarr.open_group(str(self.path), mode="r+", use_consolidated=False)
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        return dict(self.root.attrs)
+
+    def close(self) -> None:
+        self.lock.release()
+
+    def __enter__(self) -> RunStore:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+# ---------------------------------------------------------------------- writing one block (runs in the workers)
+_open: dict[tuple[str, str], zarr.Group] = {}
+
+
+def write_block(url: str, session: str, plan: Plan, block: Block, result: Any) -> int:
+    """Store one block: results, then sums, then the mark that it is done. Returns the digest of its per-path results.
+
+    Args:
+        url: path of the store as the worker sees it.
+        session: changes with every run, so that a long-lived worker does not use an outdated shape.
+        result: `engine.simulate.BlockResult`.
+
+    Raises:
+        RunFailed: the result has not the shape the plan says.
+        InputError: the disk is full or not writable.
+    """
+    _check_result(plan, block, result)
+    key = (url, session)
+    with zarr_settings(), failing_clearly(Path(url)):
+        if key not in _open:
+            _open.clear()
+            _open[key] = zarr.open_group(url, mode="r+", use_consolidated=True)
+        root = _open[key]
+        digest = result_digest(plan, result)
+        prefix = "variant_" if block.variant else ""
+        (_write_variant if block.variant else _write_base)(root, plan, block, result)
+        root[f"blocks/{prefix}digest"][block.index] = np.uint64(digest)
+        root[f"blocks/{prefix}seconds"][block.index] = float(result.seconds)
+        root[f"blocks/{prefix}done"][block.index] = np.int32(block.n)
+    return digest
+
+
+def result_digest(plan: Plan, result: Any) -> int:
+    """64-bit hash of the per-path results in the order of the layout's fields."""
+    digest = hashlib.blake2b(digest_size=8)
+    for field in plan.layout.fields:
+        digest.update(np.ascontiguousarray(result.paths[field.name], dtype=field.dtype).tobytes())
+    return int.from_bytes(digest.digest(), "little")
+
+
+def _write_base(root: zarr.Group, plan: Plan, block: Block, result: Any) -> None:
+    v, s, b = block.index
+    rows = slice(block.first_path, block.first_path + block.n)
+    for field in plan.layout.fields:
+        root[f"paths/{field.name}"][v, s, rows] = np.asarray(result.paths[field.name], dtype=field.dtype)
+    for name, (dtype, shape, _) in block_arrays(plan).items():
+        values = result.bands[name[5:]] if name.startswith("band_") else result.accounts[name]
+        whole = np.zeros(shape, dtype)  # a smaller book or histogram leaves the end of the axis at zero
+        whole[tuple(slice(0, n) for n in values.shape)] = values
+        root[f"blocks/{name}"][v, s, b] = whole
+
+
+def _write_variant(root: zarr.Group, plan: Plan, block: Block, result: Any) -> None:
+    k, v, s, _ = block.index
+    rows = slice(block.first_path, block.first_path + block.n)
+    table = np.stack([np.asarray(result.paths[name], dtype=np.float64) for name in plan.variant_fields])
+    root["variants/value"][k, v, s, :, rows] = table
+
+
+def _check_result(plan: Plan, block: Block, result: Any) -> None:
+    """A block of the wrong shape must not reach the store: zarr would broadcast it. Raises RunFailed."""
+    problems = [f.name for f in plan.layout.fields if np.shape(result.paths.get(f.name, 0)) != (block.n,)]
+    if not block.variant:
+        for name, (_, shape, _) in block_arrays(plan).items():
+            source = result.bands.get(name[5:]) if name.startswith("band_") else result.accounts.get(name)
+            got = np.shape(source) if source is not None else ()
+            if len(got) != len(shape) or any(n > limit for n, limit in zip(got, shape)):
+                problems.append(name)
+    if problems:
+        raise RunFailed(
+            "the engine returned a block of another shape than planned", block.label,
+            f"missing or misshapen: {', '.join(problems[:6])}", "this is a fault of mcrisk; please report it",
+        )  # fmt: skip
+
+
+@contextmanager
+def failing_clearly(path: Path):
+    """Turn errors of the file system into an InputError that says what to do; what is done stays."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise InputError(
+                "no space left for the results", str(path), os.strerror(error.errno),
+                "free space and repeat the same command: finished blocks are kept",
+            ) from None  # fmt: skip
+        raise InputError(
+            "the results cannot be written", str(path), error.strerror or str(error),
+            "check the path and its permissions, or give another --out; repeating the command resumes",
+        ) from None  # fmt: skip
+
+
+# ---------------------------------------------------------------------- creating and adopting
+def read_attributes(path: str | Path) -> dict[str, Any] | None:
+    """Attributes of the run stored at `path`; None if there is no run. Reads one file, executes nothing."""
+    try:
+        attributes = json.loads((Path(path) / "zarr.json").read_text(encoding="utf-8")).get("attributes", {})
+    except (OSError, ValueError, AttributeError):
+        return None
+    return attributes if isinstance(attributes, dict) and attributes.get("mcrisk_format") else None
+
+
+def _is_run(path: Path) -> bool:
+    """True if a run is there, False if the place is free. Raises InputError for anything else."""
+    try:
+        if not path.exists():
+            return False
+        attributes = read_attributes(path)
+        if attributes is None and path.is_dir() and not any(path.iterdir()):
+            return False
+    except OSError as error:
+        raise InputError("the output path cannot be read", str(path), error.strerror, "give another --out") from None
+    if attributes is None:
+        raise InputError(
+            "the output path exists and is not an mcrisk run", str(path), "nothing of yours is overwritten", "give another --out"
+        )
+    if attributes["mcrisk_format"] != FORMAT:
+        raise InputError(
+            f"the store has format {attributes['mcrisk_format']}, this mcrisk writes {FORMAT}", str(path),
+            None, "give another --out, or use the version named in its attributes",
+        )  # fmt: skip
+    return True
+
+
+def _create(path: Path, plan: Plan, identity: dict[str, Any], attributes: dict[str, Any]) -> bool:
+    """Lay the store out beside its place and move it there in one step. False if another run was faster."""
+    building = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with failing_clearly(path):
+            root = zarr.create_group(str(building), zarr_format=3)
+            lay_out(root, plan)
+            root.attrs.update(_root_attributes(plan, identity, attributes))
+            zarr.consolidate_metadata(str(building))
+            os.rename(building, path)
+        return True
+    except OSError as error:
+        raise InputError(
+            "the output folder cannot be made", str(path.parent), error.strerror, "give another --out"
+        ) from None
+    except InputError:
+        if read_attributes(path) is not None:
+            return False
+        raise
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def _root_attributes(plan: Plan, identity: dict[str, Any], attributes: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "mcrisk_format": FORMAT,
+        "fingerprint": prints.fingerprint(identity),
+        "identity": identity,
+        "complete": False,
+        "paths": plan.paths,
+        "block_paths": plan.block_paths,
+        "variant_block": plan.variant_block,
+        **attributes,
+    }
+
+
+def _adopt(root: zarr.Group, plan: Plan) -> Plan:
+    """The plan with the store's block size; the store with the plan's paths, if it has fewer."""
+    stored = int(root.attrs["paths"])
+    plan = replace(
+        plan,
+        block_paths=int(root.attrs["block_paths"]),
+        paths=max(plan.paths, stored),
+        variant_block=int(root.attrs["variant_block"]),
+    )
+    changed = False
+    if root["paths/path"].shape[0] != plan.paths or stored != plan.paths:
+        # Marked unfinished first and resized last-but-one: a kill in between leaves a store that resumes.
+        root.attrs["complete"] = False
+        resize(root, plan)
+        root.attrs["paths"] = plan.paths
+        changed = True
+    if plan.variants and not _same_variants(root, plan):
+        root.attrs["complete"] = False
+        for name in ("variants", "blocks/variant_done", "blocks/variant_digest", "blocks/variant_seconds"):
+            if name in root:
+                del root[name]
+        lay_variants(root, plan)
+        changed = True
+    if changed:
+        zarr.consolidate_metadata(root.store)
+    return plan
+
+
+def _same_variants(root: zarr.Group, plan: Plan) -> bool:
+    """True if the stored /variants has the plan's variants, fields and size."""
+    if "variants" not in root or "blocks/variant_done" not in root:
+        return False
+    group = root["variants"]
+    return (
+        list(group["variant"][...]) == [v.name for v in plan.variants]
+        and list(group["text"][...]) == [v.text for v in plan.variants]
+        and list(group["paths"][...]) == [v.paths for v in plan.variants]
+        and tuple(group["field"][...]) == plan.variant_fields
+    )
+
+
+def _refuse_full(path: Path, plan: Plan) -> None:
+    """Refuse before computing when the disk has less room than the store will take."""
+    folder = path
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError:
+        return
+    if free < plan.store_bytes():
+        raise InputError(
+            f"the store will need about {plan.store_bytes() / 2**20:,.0f} MiB, {free / 2**20:,.0f} MiB are free",
+            str(path), None, "free space, ask for fewer --paths, or give another --out",
+        )  # fmt: skip
+
+
+__all__ = ["LOCK_NAME", "RunStore", "failing_clearly", "read_attributes", "result_digest", "write_block"]

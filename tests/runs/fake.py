@@ -1,0 +1,121 @@
+"""A stand-in for the engine: same shapes, results a pure function of (cell, path number), nothing heavy imported."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mcrisk.runs.plan import Layout, Plan, Variant
+
+VENUES = ("kraken-preipo", "okx-preipo-perp")
+SCENARIOS = ("baseline", "valuation_reset", "cancellation")
+ACCOUNTS, BINS, TIMES, PRICE_BINS = 5, 8, 4, 16
+BANDS = ("last", "index", "mark", "funding", "fund")
+
+
+@dataclass(frozen=True)
+class Field:
+    name: str
+    dtype: str
+    unit: str
+    text: str
+
+
+FIELDS = (
+    Field("fund_minimum", "float64", "quote", "smallest insurance fund"),
+    Field("liquidated_accounts", "int32", "1", "accounts liquidated at least once"),
+    Field("first_liquidation_time", "float64", "seconds", "NaN = none"),
+    Field("branch", "int8", "", "which branch of a mixture"),
+    Field("depleted", "bool", "", "the fund was empty once"),
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    paths: dict[str, np.ndarray]
+    accounts: dict[str, np.ndarray]
+    bands: dict[str, np.ndarray]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Task:
+    venue: str
+    scenario: str
+    delay: float = 0.0
+    trap: str = ""  # see `_spring`
+
+
+def layout() -> Layout:
+    edges = {band: {venue: np.linspace(-1.0, 1.0, PRICE_BINS + 1) for venue in VENUES} for band in BANDS}
+    return Layout(
+        fields=FIELDS,
+        account_ids={venue: tuple(f"{venue[:2]}-{i}" for i in range(ACCOUNTS)) for venue in VENUES},
+        pnl_edges={venue: np.linspace(-1.0, 1.0, BINS + 1) for venue in VENUES},
+        pnl_unit="quote",
+        band_times=np.linspace(-3600.0, 3600.0, TIMES),
+        band_edges=edges,
+    )
+
+
+def plan(paths: int = 96, block: int = 32, variants: tuple[Variant, ...] = ()) -> Plan:
+    return Plan(VENUES, SCENARIOS, paths, block, layout(), variants)
+
+
+def tasks(delay: float = 0.0, trap: str = "", variants: tuple[Variant, ...] = ()) -> dict[tuple[str, str, str], Task]:
+    cells = {("", v, s): Task(v, s, delay, trap) for v in VENUES for s in SCENARIOS}
+    return cells | {(k.name, v, s): Task(v, s, delay, trap) for k in variants for v in k.venues for s in k.scenarios}
+
+
+def run_block(task: Task, first_path: int, n: int, forced: float | None = None) -> Result:
+    """`engine.simulate.run_block`, invented numbers."""
+    if task.trap:
+        _spring(Path(task.trap), task)
+    time.sleep(task.delay)
+    u = np.stack([_draws(task, path) for path in range(first_path, first_path + n)])  # [n, accounts]
+    fund = 2 * u[:, 0] - 1 + (forced or 0.0)
+    hit = u < 0.3
+    paths = {
+        "fund_minimum": fund,
+        "liquidated_accounts": hit.sum(axis=1).astype(np.int32),
+        "first_liquidation_time": np.where(hit.any(axis=1), u[:, 1] * 1e5, np.nan),
+        "branch": (u[:, 2] * 3).astype(np.int8),
+        "depleted": fund < 0,
+    }
+    pnl = 2 * u - 1
+    bins = np.minimum((u * BINS).astype(int), BINS - 1)
+    accounts = {
+        "liquidated": hit.sum(axis=0).astype(np.int64),
+        "deleveraged": (u > 0.9).sum(axis=0).astype(np.int64),
+        "pnl_sum": pnl.sum(axis=0),
+        "pnl_histogram": np.stack([np.bincount(b, minlength=BINS) for b in bins.T]).astype(np.int32),
+    }
+    rows = np.minimum((u[:, :TIMES] * PRICE_BINS).astype(int), PRICE_BINS - 1)
+    counts = np.stack([np.bincount(r, minlength=PRICE_BINS) for r in rows.T]).astype(np.int32)
+    return Result(paths, accounts, {band: counts for band in BANDS}, 0.01)
+
+
+def _draws(task: Task, path: int) -> np.ndarray:
+    seed = [path, *f"{task.venue}/{task.scenario}".encode()]
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(seed))).random(ACCOUNTS)
+
+
+def _spring(trap: Path, task: Task) -> None:
+    """`FOLDER/kill-N`: the first N calls kill their worker. `FOLDER/full`: the disk is full. `FOLDER/fault`: a bug."""
+    name, _, count = trap.name.partition("-")
+    if name == "kill":
+        for k in range(int(count)):
+            try:
+                os.close(os.open(trap.parent / f"sprung-{k}", os.O_CREAT | os.O_EXCL))
+            except FileExistsError:
+                continue
+            os.kill(os.getpid(), signal.SIGKILL)
+    elif name == "full":
+        raise OSError(28, "No space left on device")
+    elif name == "fault":
+        raise ZeroDivisionError("a bug in the engine")
