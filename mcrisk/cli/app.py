@@ -13,8 +13,8 @@ import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
-import click
 import typer
+from typer.exceptions import TyperException
 
 from mcrisk.cli import configs, machine, replays, results, runs
 from mcrisk.errors import Interrupted, McriskError, printable
@@ -47,12 +47,12 @@ def execute(arguments: Sequence[str] | None = None) -> int:
         return code if isinstance(code, int) else 0
     except McriskError as error:
         return _say(error)
-    except (KeyboardInterrupt, click.exceptions.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         return _say(_INTERRUPTED)
-    except click.exceptions.Exit as stop:
+    except typer.Exit as stop:
         return stop.exit_code
-    except click.ClickException as error:
-        error.show()
+    except TyperException as error:  # an unknown command or option, or a value of the wrong type
+        error.show() if hasattr(error, "show") else typer.echo(f"error: {printable(error)}", err=True)
         return 2
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains again at exit
@@ -62,7 +62,7 @@ def execute(arguments: Sequence[str] | None = None) -> int:
 
 
 def _say(error: McriskError) -> int:
-    click.echo(f"error: {error}" if not isinstance(error, Interrupted) else str(error), err=True)
+    typer.echo(f"error: {error}" if not isinstance(error, Interrupted) else str(error), err=True)
     return error.exit_code
 
 
@@ -70,7 +70,7 @@ def _unexpected(error: Exception) -> int:
     """A full disk is the user's to mend; anything else is a defect, told in one line, with the traceback on request."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         where = printable(error.filename or "the output folder")
-        click.echo(
+        typer.echo(
             f"error: the disk is full\n  where: {where}\n  why:   finished blocks are kept\n"
             "  do:    free some space, then run the same command again; it continues",
             err=True,
@@ -79,7 +79,7 @@ def _unexpected(error: Exception) -> int:
     if os.environ.get("MCRISK_DEBUG"):
         traceback.print_exception(error)
     last = traceback.extract_tb(error.__traceback__)[-1]
-    click.echo(
+    typer.echo(
         f"error: the run failed: {type(error).__name__}: {printable(error)}\n  where: {last.filename}:{last.lineno}\n"
         "  do:    MCRISK_DEBUG=1 shows the whole traceback; please report it with the configuration",
         err=True,

@@ -25,7 +25,7 @@ def validate(
     config: Annotated[str, typer.Argument(metavar="CONFIG", help="YAML file, or the name of a shipped run or venue.")],
     settings: SetOption = None,
     kind: Annotated[
-        str, typer.Option("--kind", help="runs, venues, scenarios, prices, liquidity, feeds, grids or books; guessed if not given.")
+        str, typer.Option("--kind", help="runs, venues, scenarios, prices, liquidity, grids or books; guessed if not given.")
     ] = "",
 ) -> None:
     """Check a configuration without computing anything."""
@@ -40,7 +40,7 @@ def validate(
 
 
 def schema(
-    kind: Annotated[str, typer.Argument(help="runs, venues, scenarios, prices, liquidity, feeds, grids or books.")] = "runs",
+    kind: Annotated[str, typer.Argument(help="runs, venues, scenarios, prices, liquidity, grids or books.")] = "runs",
     out: Annotated[Path | None, typer.Option("--out", help="File to write instead of standard output.")] = None,
 ) -> None:
     """Print the JSON schema of a configuration file."""

@@ -15,7 +15,6 @@ KINDS = {
     "scenarios": "scenario",
     "prices": "price model",
     "liquidity": "liquidity model",
-    "feeds": "valuation feed",
     "grids": "time grid",
     "books": "book",
 }

@@ -11,11 +11,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from mcrisk.config.base import Model, Positive
+from mcrisk.config.base import Fraction, Model, Positive
 from mcrisk.config.book import BookSpec
 from mcrisk.config.limits import Limits
 from mcrisk.config.refs import Ref, as_map, compose, load_tree
-from mcrisk.config.scenario import Correlation, FeedModel, Grid, Liquidity, PriceModel, Scenario
+from mcrisk.config.scenario import Grid, Liquidity, PriceModel, Scenario
 from mcrisk.config.source import Map, Place
 from mcrisk.config.venue import Venue
 
@@ -25,11 +25,6 @@ VenueRef = Annotated[Venue, Ref("venues")]
 ScenarioRef = Annotated[Scenario, Ref("scenarios")]
 LiquidityRef = Annotated[Liquidity, Ref("liquidity")]
 BookRef = Annotated[BookSpec, Ref("books")]
-FeedRef = Annotated[FeedModel, Ref("feeds")]
-
-# Models that others name: (table of the run, its owners, kind). The owners' field is called like the model.
-_NAMED = (("venue_liquidity", "venues", "liquidity", Venue), ("scenario_feeds", "scenarios", "feeds", Scenario))
-_FIELD = {"liquidity": "liquidity", "feeds": "feed"}
 
 
 class Market(Model):
@@ -39,6 +34,13 @@ class Market(Model):
     prices: Annotated[PriceModel, Ref("prices", default="near")]
     initial_price: Positive | None = None       # quote currency; null = the venue's contract.initial_price
     open_interest_multiple: Positive = 1.0      # × the venue's one-sided open interest
+
+
+class Correlation(Model):
+    """How the markets of a run hang together; without effect on a single market."""
+
+    diffusion: Fraction = 0.5                   # of the Brownian parts, every pair
+    common_jump_share: float = Field(0.3, ge=0, lt=1)   # share of jumps that hit all markets at once
 
 
 class Execution(Model):
@@ -77,14 +79,12 @@ class RunConfig(Model):
     venues: tuple[VenueRef, ...] = Field(min_length=1)
     scenarios: tuple[ScenarioRef, ...] = Field(min_length=1)
     markets: tuple[Market, ...] = Field(min_length=1, max_length=8)
-    correlation: Correlation = Correlation()            # between the markets of a run
+    correlation: Correlation = Correlation()
     grid: Annotated[Grid, Ref("grids", default="default")]
     book: Annotated[BookSpec, Ref("books", default="default")]
     venue_books: dict[str, BookRef] = Field(default_factory=dict)   # per venue name, instead of `book`
     liquidity: LiquidityRef | None = None       # for all venues; null = the one each venue names
     venue_liquidity: dict[str, LiquidityRef] = Field(default_factory=dict)  # per venue name; the others are filled in
-    feed: FeedRef | None = None                 # for all scenarios; null = the one each scenario names
-    scenario_feeds: dict[str, FeedRef] = Field(default_factory=dict)    # per scenario name; the others are filled in
     execution: Execution = Execution()
     limits: Limits = Limits()
     report: ReportInfo = ReportInfo()
@@ -94,11 +94,23 @@ class RunConfig(Model):
 
     @staticmethod
     def complete_tree(tree: Map) -> tuple[str, ...]:
-        """Puts the liquidity model each venue names, and the feed each scenario names, into the run's own tables.
+        """Puts the liquidity model that each venue names into `venue_liquidity`: a run holds all it depends on.
 
-        So a run holds everything it depends on. Returns the fields to compose.
+        An entry made here follows its venue when an override changes the name there. Returns the fields to compose.
         """
-        return tuple(table for table, *rest in _NAMED if _fill(tree, table, *rest))
+        given, venues = tree.get("venue_liquidity"), tree.get("venues")
+        if not isinstance(venues, (list, tuple)) or not (given is None or isinstance(given, dict)):
+            return ()  # wrong types; validation will say so
+        filled, place = as_map(given or {}), tree.places["venues"]
+        for venue in venues:
+            entry = as_map(dict(venue)) if isinstance(venue, (dict, Venue)) else Map(place)
+            name, model = entry.get("name"), entry.get("liquidity", Venue.model_fields["liquidity"].default)
+            old = filled.places.get(name)
+            if isinstance(name, str) and isinstance(model, str) and (old is None or old.implied not in ("", model)):
+                at = venue.places.get("liquidity", place) if isinstance(venue, Map) else place
+                filled.put(name, load_tree("liquidity", model, at), Place(at.file, at.line, implied=model))
+        tree.put("venue_liquidity", filled, tree.places.get("venue_liquidity", place))
+        return ("venue_liquidity",)
 
     @model_validator(mode="before")
     @classmethod
@@ -117,41 +129,17 @@ class RunConfig(Model):
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
                 raise ValueError(f"{kind}: the name '{twice[0]}' occurs twice; give one of them another `name`")
-        for table, owners in (("venue_books", "venues"), ("venue_liquidity", "venues"), ("scenario_feeds", "scenarios")):
-            known = [owner.name for owner in getattr(self, owners)]
+        known = [venue.name for venue in self.venues]
+        for table in ("venue_books", "venue_liquidity"):
             stray = sorted(set(getattr(self, table)) - set(known))
             if stray:
-                raise ValueError(f"{table} names '{stray[0]}'; the {owners} of this run are {', '.join(known)}")
+                raise ValueError(f"{table} names '{stray[0]}'; the venues of this run are {', '.join(known)}")
         return self
 
     def liquidity_of(self, venue: str) -> Liquidity:
         """The liquidity model of a venue of this run (`venue` is its name)."""
         return self.liquidity or self.venue_liquidity[venue]
 
-    def feed_of(self, scenario: str) -> FeedModel:
-        """The valuation feed under a scenario of this run (`scenario` is its name)."""
-        return self.feed or self.scenario_feeds[scenario]
-
     def book_of(self, venue: str) -> BookSpec:
         """The book of a venue of this run (`venue` is its name)."""
         return self.venue_books.get(venue, self.book)
-
-
-def _fill(tree: Map, table: str, owners: str, kind: str, model: type[Model]) -> bool:
-    """Fill `table` with what each owner names. An implied entry follows its owner when an override changes the name."""
-    given, listed = tree.get(table), tree.get(owners)
-    if not isinstance(listed, (list, tuple)) or not (given is None or isinstance(given, dict)):
-        return False  # wrong types; validation will say so
-    filled, place, field = as_map(given or {}), tree.places[owners], _FIELD[kind]
-    for owner in listed:
-        entry = as_map(dict(owner)) if isinstance(owner, (dict, model)) else None
-        name = entry.get("name") if entry is not None else None
-        if not isinstance(name, str):
-            continue
-        named = entry.get(field, model.model_fields[field].default)
-        old = filled.places.get(name)
-        if isinstance(named, str) and (old is None or old.implied not in ("", named)):
-            at = owner.places.get(field, place) if isinstance(owner, Map) else place
-            filled.put(name, load_tree(kind, named, at), Place(at.file, at.line, implied=named))
-    tree.put(table, filled, tree.places.get(table, place))
-    return True

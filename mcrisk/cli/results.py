@@ -1,0 +1,131 @@
+"""Commands about results that exist: report, show, list, check."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mcrisk.cli.options import RunArgument
+from mcrisk.errors import InputError, RunFailed, printable
+
+FORMATS = ("html", "md", "json")
+
+
+def register(app: typer.Typer) -> None:
+    app.command("report")(report)
+    app.command("show")(show)
+    app.command("list")(list_runs)
+    app.command("check")(check)
+
+
+def report(
+    run: RunArgument,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder; default beside the run.")] = None,
+    formats: Annotated[str, typer.Option("--format", help="Comma-separated: html, md, json.")] = "html,md,json",
+) -> None:
+    """Write the report of a run: one offline HTML page, Markdown and JSON."""
+    from mcrisk.cli import checks
+    from mcrisk.config.catalog import suggest
+
+    wanted = tuple(part.strip() for part in formats.split(",") if part.strip())
+    for name in wanted:
+        if name not in FORMATS:
+            raise InputError(
+                f"unknown report format '{name}'", f"--format {formats}", f"allowed: {', '.join(FORMATS)}", suggest(name, FORMATS)
+            )
+    if not wanted:
+        raise InputError("no report format given", f"--format {formats}", f"allowed: {', '.join(FORMATS)}", None)
+    existing(run)
+    folder = out if out is not None else run.with_suffix("")
+    checks.writable(folder, "the report")
+    from mcrisk.report import report as write
+
+    for file in _files(write(run, folder, formats=wanted)):
+        typer.echo(f"wrote {printable(file)}")
+
+
+def show(run: RunArgument) -> None:
+    """Print the headline table and the verdicts of a run."""
+    existing(run)
+    from mcrisk.cli import tables
+
+    view = tables.load(run)
+    tables.print_facts(view, attributes(run))
+    tables.print_headline(view)
+    tables.print_verdicts(view)
+
+
+def list_runs(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where results lie.")] = Path("runs"),
+) -> None:
+    """List the results in a folder and the shipped configurations."""
+    from mcrisk.config import catalog
+
+    found = list(_stores(folder))
+    typer.echo(f"results in {printable(folder)}:" if found else f"no results in {printable(folder)}")
+    for store, facts in found:
+        typer.echo(f"  {printable(store)}  {_line(facts)}")
+    for kind, title in catalog.KINDS.items():
+        typer.echo(f"{title}s: {', '.join(catalog.names(kind)) or 'none'}")
+
+
+def check(run: RunArgument) -> None:
+    """Verify a store: every finished block is there, readable, and has the digest it was written with."""
+    existing(run)
+    from mcrisk.runs import check as verify
+
+    problems = list(verify(run))
+    if problems:
+        raise RunFailed(
+            f"{len(problems)} block(s) of the store are damaged", str(run), "; ".join(str(p) for p in problems[:5]),
+            "repeat the same `mcrisk run` command: damaged blocks are computed again",
+        )  # fmt: skip
+    typer.echo(f"{printable(run)}: all finished blocks are sound")
+
+
+def existing(run: Path) -> dict[str, Any]:
+    """The attributes of a results store. Raises InputError when there is none at `run`."""
+    if not run.exists():
+        raise InputError("there is no such run", str(run), "results are .zarr folders", "see `mcrisk list`")
+    facts = attributes(run)
+    if facts is None:
+        raise InputError(
+            "this is no results store", str(run), "it has no readable zarr.json", "give the .zarr folder that `mcrisk run` wrote"
+        )
+    return facts
+
+
+def attributes(run: Path) -> dict[str, Any] | None:
+    """Root attributes read as JSON, without loading the arrays' libraries; None when it is no Zarr v3 group."""
+    try:
+        document = json.loads((run / "zarr.json").read_text())
+        return dict(document["attributes"]) if document.get("node_type") == "group" else None
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        return None
+
+
+def _stores(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    if not folder.is_dir():
+        return
+    for store in sorted(folder.glob("*.zarr")):
+        facts = attributes(store)
+        if facts is not None:
+            yield store, facts
+
+
+def _line(facts: dict[str, Any]) -> str:
+    config = facts.get("config")
+    config = json.loads(config) if isinstance(config, str) else config or {}
+    state = "complete" if facts.get("complete") else "unfinished"
+    parts = [printable(config.get("name", "?")), f"{config.get('paths', '?')} paths", state, str(facts.get("fingerprint", ""))[:12]]
+    return "  ".join(parts)
+
+
+def _files(written: Any) -> list[Any]:
+    if isinstance(written, dict):
+        return list(written.values())
+    return list(written) if isinstance(written, (list, tuple)) else [written]

@@ -1,0 +1,68 @@
+"""`mcrisk run`: compute a run, or continue it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mcrisk.cli.options import ConfigArgument, SetOption, overrides
+from mcrisk.errors import LimitBreached, printable
+
+
+def register(app: typer.Typer) -> None:
+    app.command("run")(run)
+
+
+def run(
+    config: ConfigArgument,
+    paths: Annotated[int | None, typer.Option("--paths", metavar="N", help="Paths per venue and scenario.")] = None,
+    backend: Annotated[str | None, typer.Option("--backend", help="auto, jax, native or cupy.")] = None,
+    workers: Annotated[int | None, typer.Option("--workers", metavar="N", help="Worker processes; default one per core.")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option("--scheduler", metavar="ADDRESS", help="Use an existing dask cluster.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="RUN.zarr", help="Results; default runs/NAME.zarr.")] = None,
+    settings: SetOption = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no table.")] = False,
+) -> None:
+    """Compute a run. The same command again continues one that was interrupted."""
+    from mcrisk.cli import checks
+    from mcrisk.config.load import load_config
+
+    changes = overrides(
+        settings,
+        paths=("paths", paths),
+        backend=("execution.backend", backend),
+        workers=("execution.workers", workers),
+        scheduler=("execution.scheduler", scheduler),
+    )
+    asked = load_config(config, changes)
+    target = out if out is not None else Path("runs") / f"{asked.name}.zarr"
+    checks.usable_backend(asked.execution.backend, f"--backend {asked.execution.backend}")
+    checks.writable(target)
+    checks.enough_space(target, len(asked.venues) * len(asked.scenarios), asked.paths)
+
+    from mcrisk.runs import run as compute
+
+    compute(asked, out=target, quiet=quiet)
+    _conclude(target, quiet, enforce=asked.limits.enforce)
+
+
+def _conclude(target: Path, quiet: bool, *, enforce: bool) -> None:
+    """The headline on the terminal, and exit code 3 when an enforced limit is red."""
+    if quiet and not enforce:
+        return
+    from mcrisk.cli import tables
+
+    view = tables.load(target)
+    if not quiet:
+        tables.print_headline(view)
+        typer.echo(f"\nresults: {printable(target)}   next: mcrisk report {printable(target)}")
+    breached = tables.breaches(view) if enforce else []
+    if breached:
+        raise LimitBreached(
+            f"{len(breached)} limit(s) breached: {'; '.join(breached)}", str(target), "limits.enforce is true",
+            "see the report; set limits.enforce=false to only show verdicts",
+        )  # fmt: skip

@@ -1,0 +1,83 @@
+"""The report's tables on a terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from mcrisk.errors import printable
+from mcrisk.report import headline, verdicts
+from mcrisk.report.model import Cell
+from mcrisk.report.source import Run
+
+_TERMINAL = ("P(fund gone)", "required fund 99 %", "liquidated, mean", "P(ADL)", "winners' haircut ES 99 %", "unpaid, mean")
+_COLOURS = {"green": "green", "amber": "yellow", "red": "red", "grey": "dim"}
+_MINIMUM_WIDTH = 120  # rich assumes 80 columns when standard output is a file, which would fold every number
+
+
+def load(run: Path) -> Run:
+    """The run as the report sees it. Raises InputError when it is no results store."""
+    return Run.open(run)
+
+
+def console() -> Console:
+    probe = Console()
+    return probe if probe.is_terminal else Console(width=max(_MINIMUM_WIDTH, probe.width))
+
+
+def print_facts(run: Run, facts: dict[str, Any] | None) -> None:
+    """Name, size, fingerprint and seed of the run."""
+    facts = facts or {}
+    out = console()
+    out.print(Text(f"{printable(run.name)}: {len(run.venues)} venues × {len(run.scenarios)} scenarios × {run.n_paths:,} paths"))
+    out.print(Text(f"fingerprint {str(facts.get('fingerprint', '?'))[:16]}   seed {printable(facts.get('seed', '?'))}\n"), style="dim")
+
+
+def print_headline(run: Run) -> None:
+    """Venue × scenario, the columns that answer who is hit; 95 % intervals follow the probability that the fund is gone."""
+    source = headline.headline_table(run)
+    shown = [i for i, column in enumerate(source.columns) if i < 2 or column.title in _TERMINAL]
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for i in shown:
+        column = source.columns[i]
+        title = f"{column.title} ({column.unit})" if column.unit else column.title
+        table.add_column(title, justify="right" if column.numeric else "left", no_wrap=i < 2)
+    previous = ""
+    for row in source.rows:
+        venue = row[0].text
+        cells = [Text(printable("" if venue == previous else venue)), Text(printable(row[1].text))]
+        cells += [_text(row[i], interval=source.columns[i].title == _TERMINAL[0]) for i in shown[2:]]
+        if previous and venue != previous:
+            table.add_section()
+        table.add_row(*cells)
+        previous = venue
+    console().print(table)
+
+
+def print_verdicts(run: Run) -> None:
+    """One light per venue and limit."""
+    source = headline.verdict_table(run, verdicts.judge(run))
+    table = Table(title="\nLimits", title_justify="left", box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for column in source.columns:
+        table.add_column(column.title, justify="right" if column.numeric else "left")
+    for row in source.rows:
+        table.add_row(*(Text(printable(cell.text), style=_COLOURS.get(cell.verdict, "")) for cell in row))
+    console().print(table)
+    console().print(Text(source.note), style="dim")
+
+
+def breaches(run: Run) -> list[str]:
+    """`venue: limit` of every red verdict."""
+    judged = zip(run.venues, verdicts.judge(run))
+    return [f"{venue.name}: {verdicts.TITLES[key][0]}" for venue, row in judged for key, v in row.items() if v.colour == "red"]
+
+
+def _text(cell: Cell, *, interval: bool) -> Text:
+    text = Text(printable(cell.text))
+    if interval and cell.range_text:
+        text.append(f" {printable(cell.range_text)}", style="dim")
+    return text
