@@ -1,0 +1,140 @@
+"""The figures of the report, each from summaries already computed. Every function returns finished SVG."""
+
+from __future__ import annotations
+
+import math
+from typing import Sequence
+
+import numpy as np
+
+from mcrisk.report import format as fmt
+from mcrisk.report.cells import BINS, GRID, PAYERS, TIMES, CellSummary
+from mcrisk.report.svg import Plot, Scale, around_event, linear, logarithmic, text_at
+
+STYLES = ("s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7")
+
+
+def short_percent(value: float) -> str:
+    """Tick labels: '0.1 %', '10 %'."""
+    return f"{100 * value:g} %".replace("-", "−")
+
+
+def _probability_axis(n_paths: int) -> Scale:
+    floor = 10.0 ** math.floor(math.log10(1.0 / max(n_paths, 10)))
+    return logarithmic(max(floor, 1e-6), 1.0, short_percent)
+
+
+def exceedance(name: str, lines: Sequence[tuple[str, np.ndarray]], n_paths: int,
+               marks: Sequence[tuple[float, str]], loss_title: str) -> str:
+    """P(loss > x) on log–log axes with bands; `marks` are labelled vertical lines (fund, fund + backstop)."""
+    y = _probability_axis(n_paths)
+    plot = Plot(logarithmic(GRID[0], 1.0, short_percent), y, loss_title, "probability of more",
+                f"{name}: probability that the loss exceeds a share of open interest")
+    for style, values in lines:
+        shown = np.where(values[:, :1] > 0, values, np.nan)
+        plot.band(GRID, np.maximum(shown[:, 1], y.lo), shown[:, 2], style)
+        plot.line(GRID, shown[:, 0], style)
+    _marks(plot, marks)
+    return plot.render()
+
+
+def _marks(plot: Plot, marks: Sequence[tuple[float, str]]) -> None:
+    """Labelled verticals; a second one close by puts its label on the other side."""
+    shown = [(x, text) for x, text in marks if GRID[0] <= x <= 1.0]
+    for k, (x, text) in enumerate(shown):
+        anchor = "end" if k == 0 and len(shown) > 1 else "start"
+        plot.vertical(x, text, "q", anchor if plot.x(x) < 0.75 else "end")
+
+
+def fan(name: str, time: np.ndarray, series: dict[str, np.ndarray], middle: int, low: int, high: int,
+        span: tuple[float, float]) -> str:
+    """last, index and mark around the event: edges at two quantiles, the mark's range filled, medians thin."""
+    plot = Plot(around_event(float(time[0]), float(time[-1])), linear(*span, lambda v: f"{100 * (v - 1):+.0f} %".replace("-", "−").replace("+0 %", "0 %")),
+                "time from the event", "change since just before the event",
+                f"{name}: last, index and mark around the event")
+    plot.vertical(0.0, "event", "q")
+    if "mark" in series:
+        plot.band(time, series["mark"][:, low], series["mark"][:, high], "s5")
+    for key, style in (("last", "s7"), ("index", "s0"), ("mark", "s5")):
+        if key in series:
+            for quantile in (low, high):
+                plot.line(time, series[key][:, quantile], f"{style} {key}")
+            plot.line(time, series[key][:, middle], f"{style} {key} thin")
+    return plot.render()
+
+
+def share_over_time(name: str, lines: Sequence[tuple[str, np.ndarray]], y_title: str) -> str:
+    """Cumulative share of paths over time since the event."""
+    top = max([0.05, *(float(np.max(v)) for _, v in lines)])
+    plot = Plot(around_event(0.0, float(TIMES[-1])), linear(0.0, min(1.0, top * 1.05), short_percent),
+                "time from the event", y_title, name)
+    for style, values in lines:
+        plot.line(TIMES, values, style)
+    return plot.render()
+
+
+def bin_labels() -> list[str]:
+    """Names of the histogram's bins: 'none', '≤ 0.1', …, '> 20'."""
+    return ["none", *(f"≤{100 * edge:g}" for edge in BINS[1:]), f">{100 * BINS[-1]:g}"]
+
+
+def histogram(name: str, cell: CellSummary, fund_share: float, layers_share: float) -> str:
+    """Share of paths per loss bin (log scale, so that the tail is visible), coloured by who can absorb it."""
+    shares, labels = cell.histogram, bin_labels()
+    floor = 10.0 ** math.floor(math.log10(max(1e-7, min([s for s in shares if s > 0] or [1.0]) * 0.5)))
+    y = logarithmic(floor, 1.0, short_percent)
+    x = Scale(0.0, float(len(shares)), [(k + 0.5, text) for k, text in enumerate(labels)])
+    plot = Plot(x, y, "deficit, % of one-sided open interest", "share of paths", f"{name}: distribution of the deficit")
+    uppers = (0.0, *BINS[1:], math.inf)
+    for k, share in enumerate(shares):
+        if share <= 0:
+            continue
+        style = "fine" if uppers[k] <= fund_share * 1.0001 else "warn" if uppers[k] <= layers_share * 1.0001 else "bad"
+        plot.bar(k + 0.12, k + 0.88, floor, float(share), style)
+        plot.text(k + 0.5, float(share), fmt.percent(float(share)), "value", "middle", dy=-4)
+    return plot.render()
+
+
+def waterfall(name: str, payers: dict[str, float]) -> str:
+    """Who pays, as steps from left to right; the traders' own collateral is cut off when it dwarfs the rest."""
+    values = [payers[key] if math.isfinite(payers[key]) else 0.0 for key, _ in PAYERS]
+    rest = sum(values[1:])
+    shown_first = min(values[0], 0.6 * rest) if rest > 0 else values[0]
+    total = max(shown_first + rest, 1e-9)
+    width, left, row, top = 380, 112, 26, 8
+    scale = (width - left - 56) / total
+    out, at = [], 0.0
+    for k, ((key, label), value) in enumerate(zip(PAYERS, values)):
+        y, size = top + k * row, shown_first if k == 0 else value
+        x, w = left + at * scale, size * scale
+        style = "fine" if k == 0 else ("s0", "s4", "s1", "s3", "bad")[k - 1]
+        out.append(text_at(left - 8, y + 15, label, "tick", "end"))
+        out.append(f'<rect class="r {style}" x="{x:.1f}" y="{y + 3}" width="{max(w, 0.6 if value > 0 else 0):.1f}" height="{row - 8}"/>')
+        if k == 0 and shown_first < values[0]:
+            cut = x + w * 0.82
+            out.append(f'<path class="cut" d="M{cut:.1f} {y + 1} l-5 {row - 4} m6 0 l5 -{row - 4}"/>')
+        out.append(text_at(x + w + 5, y + 15, fmt.percent(value), "value"))
+        at += size
+        if k < len(values) - 1:
+            out.append(f'<line class="g" x1="{left + at * scale:.1f}" x2="{left + at * scale:.1f}" y1="{y + 3}" y2="{y + row + 3}"/>')
+    height = top + row * len(values) + 26
+    out.append(text_at(left, height - 8, "% of one-sided open interest, cumulated downwards", "axis"))
+    return Plot(Scale(0, 1, []), Scale(0, 1, []), "", "", f"{name}: who pays", width, height, shapes=out).render()
+
+
+def tornado(name: str, rows: Sequence[tuple[str, float, float]], x_title: str, label) -> str:
+    """One bar per assumption from its low to its high effect, largest on top."""
+    spread = [v for _, a, b in rows for v in (a, b) if math.isfinite(v)] or [0.0]
+    reach = max(max(abs(v) for v in spread), 1e-9) * 1.1
+    height = 24 * len(rows) + 62
+    plot = Plot(linear(-reach, reach, label), Scale(0, max(1, len(rows)), []), x_title, "",
+                f"{name}: effect of assumptions", height=height, left=150, top=8)
+    for k, (text, low, high) in enumerate(rows):
+        y = len(rows) - k - 0.5
+        for value, style in ((low, "s0"), (high, "s1")):
+            if math.isfinite(value):
+                plot.bar(0.0, value, y - 0.32, y + 0.32, style)
+        plot.front.append(text_at(plot.left - 8, plot.py(y) + 4, text, "tick", "end"))
+    zero = plot.px(0.0)
+    plot.front.append(f'<line class="a" x1="{zero}" x2="{zero}" y1="{plot.top}" y2="{height - plot.bottom}"/>')
+    return plot.render()
