@@ -1,0 +1,224 @@
+"""Every risk number of a (venue, scenario) cell from its per-path results, each with an interval.
+
+Money is in quote currency and, as `NAME_of_oi`, a share of one-sided open interest. Probabilities and shares are fractions,
+times seconds. Names are those stored in `/metrics`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from mcrisk.errors import RunFailed
+from mcrisk.risk import intervals
+from mcrisk.risk.intervals import NAN, Interval
+
+Array = NDArray[np.float64]
+
+QUOTE, PROBABILITY, SHARE, COUNT, SECONDS, OF_OI = "quote", "probability", "share", "accounts", "s", "share of open interest"
+# who pays for losses, in the order a venue's ladder usually reaches them
+PAYERS = ("traders_loss", "fund_loss", "backstop_loss", "adl_wealth", "settlement_cut", "unpaid")
+MAY_BE_NAN = ("depletion_time", "first_adl_time", "first_liquidation_time", "event_time", "deficit_48h")
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the per-path results do not say: one-sided open interest at the start (quote), level of the intervals."""
+
+    open_interest: float
+    level: float = 0.95
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number of a report. `resolved` is false when a bound is NaN: the sample cannot give it."""
+
+    name: str
+    unit: str
+    estimate: float
+    lower: float
+    upper: float
+    resolved: bool
+    note: str = ""
+
+    @property
+    def interval(self) -> Interval:
+        return Interval(self.estimate, self.lower, self.upper)
+
+
+def metric(name: str, unit: str, interval: Interval, note: str = "") -> Metric:
+    """A `Metric` from an interval."""
+    return Metric(name, unit, *interval, interval.resolved, note)
+
+
+def fund_need(paths: xr.Dataset) -> Array:
+    """Per path, the fund that would have paid everything: its drawdown plus what others paid in its place, in quote [n].
+
+    Others: winners by ADL (wealth, not notional) and by settlement cuts, and whoever was left unpaid. A backstop keeps its
+    own capital and counts as there.
+    """
+    get = _Reader(paths)
+    drawdown = np.maximum(get("fund_initial") - get("fund_min"), 0.0)
+    return drawdown + get("unpaid") + get("adl_wealth") + get("settlement_cut")
+
+
+def winners_haircut(paths: xr.Dataset) -> Array:
+    """Per path, wealth taken from winners by ADL and settlement cuts over their profit before it, in [0, 1] [n]."""
+    get = _Reader(paths)
+    taken, profit = get("adl_wealth") + get("settlement_cut"), get("winners_profit")
+    return np.clip(np.divide(taken, profit, out=np.where(taken > 0, 1.0, 0.0), where=profit > 0), 0.0, 1.0)
+
+
+def metrics(paths: xr.Dataset, context: Context) -> list[Metric]:
+    """All risk numbers of one cell, in report order.
+
+    Args:
+        paths: variables over dim `path`, as in `/paths` of a run.
+
+    Raises:
+        RunFailed: a variable is missing, has another shape, or is NaN where it must not be.
+    """
+    if not context.open_interest > 0:
+        raise ValueError("open interest must be positive")
+    get = _Reader(paths)
+    found: list[Metric] = []
+    for group in (_fund, _bad_debt, _adl, _liquidations, _who_paid, _hidden, _times, _after_event):
+        for item in group(get, paths, context.level):
+            found.append(item)
+            if item.unit == QUOTE:
+                found.append(metric(f"{item.name}_of_oi", OF_OI, item.interval.over(context.open_interest), item.note))
+    return found
+
+
+def as_table(found: Sequence[Metric]) -> dict[str, Interval]:
+    """Intervals by metric name."""
+    return {item.name: item.interval for item in found}
+
+
+class _Reader:
+    """Checked access to per-path variables as float64 [n]."""
+
+    def __init__(self, paths: xr.Dataset) -> None:
+        self.paths = paths
+
+    def __call__(self, name: str) -> Array:
+        if name not in self.paths:
+            raise RunFailed(f"the results have no variable '{name}'", where="/paths")
+        values = np.asarray(self.paths[name].values, np.float64)
+        if values.ndim != 1 or values.size == 0:
+            raise RunFailed(f"'{name}' has shape {values.shape}, not one number per path", where="/paths")
+        if name not in MAY_BE_NAN and np.isnan(values).any():
+            first = int(np.flatnonzero(np.isnan(values))[0])
+            raise RunFailed(f"'{name}' is NaN on {int(np.isnan(values).sum())} paths, first {first}", where="/paths",
+                            why="a missing number is never taken as 0")
+        return values
+
+
+def _probability(name: str, hit: NDArray[np.bool_], level: float, note: str = "") -> Metric:
+    return metric(name, PROBABILITY, intervals.wilson(int(hit.sum()), hit.size, level), note)
+
+
+def _tail(name: str, values: Array, level: float, unit: str = QUOTE) -> Iterator[Metric]:
+    """VaR at 99 and 99.9 %, ES at 99 %, for losses."""
+    for q, label in ((0.99, "99"), (0.999, "999")):
+        yield metric(f"var_{label}_{name}", unit, intervals.quantile(values, q, level), _short(values.size, q, level))
+    yield metric(f"es_99_{name}", unit, intervals.expected_shortfall(values, 0.99, level))
+
+
+def _short(paths: int, q: float, level: float) -> str:
+    needed = intervals.paths_needed(q, level)
+    return "" if paths >= needed else f"not resolved: an upper bound at {q:.1%} needs {needed:,} paths"
+
+
+Group = Callable[[_Reader, xr.Dataset, float], Iterator[Metric]]
+
+
+def _fund(get: _Reader, paths: xr.Dataset, level: float) -> Iterator[Metric]:
+    yield _probability("p_fund_depleted", np.isfinite(get("depletion_time")), level,
+                       "a loss met a fund that could not pay it; with no fund: any loss beyond collateral")
+    need = fund_need(paths)
+    for q, label in ((0.99, "99"), (0.999, "999")):
+        yield metric(f"required_fund_{label}", QUOTE, intervals.quantile(need, q, level), _short(need.size, q, level))
+    yield from _tail("fund_loss", get("fund_loss"), level)
+
+
+def _bad_debt(get: _Reader, paths: xr.Dataset, level: float) -> Iterator[Metric]:
+    debt = get("bad_debt")
+    yield _probability("p_bad_debt", debt > 0, level)
+    yield metric("bad_debt_mean", QUOTE, intervals.mean(debt, level))
+    yield from _tail("bad_debt", debt, level)
+
+
+def _adl(get: _Reader, paths: xr.Dataset, level: float) -> Iterator[Metric]:
+    accounts, notional = get("adl_accounts"), get("adl_notional")
+    yield _probability("p_adl", accounts > 0, level)
+    yield metric("adl_accounts_mean", COUNT, intervals.mean(accounts, level))
+    yield metric("adl_notional_mean", QUOTE, intervals.mean(notional, level), "contracts closed at the ADL price")
+    yield metric("adl_notional_99", QUOTE, intervals.quantile(notional, 0.99, level), _short(notional.size, 0.99, level))
+    wealth = get("adl_wealth")
+    yield metric("adl_wealth_99", QUOTE, intervals.quantile(wealth, 0.99, level), _short(wealth.size, 0.99, level))
+
+
+def _liquidations(get: _Reader, paths: xr.Dataset, level: float) -> Iterator[Metric]:
+    accounts, notional = get("liquidated_accounts"), get("liquidated_notional")
+    yield _probability("p_liquidation", accounts > 0, level)
+    yield metric("liquidated_accounts_mean", COUNT, intervals.mean(accounts, level))
+    yield metric("liquidated_accounts_99", COUNT, intervals.quantile(accounts, 0.99, level), _short(accounts.size, 0.99, level))
+    yield metric("liquidated_notional_mean", QUOTE, intervals.mean(notional, level))
+    yield metric("liquidated_notional_99", QUOTE, intervals.quantile(notional, 0.99, level), _short(notional.size, 0.99, level))
+
+
+def _who_paid(get: _Reader, paths: xr.Dataset, level: float) -> Iterator[Metric]:
+    amounts = {name: get(name) for name in PAYERS}
+    for name, values in amounts.items():
+        yield metric(f"{name}_mean", QUOTE, intervals.mean(values, level))
+    yield _probability("p_unpaid", amounts["unpaid"] > 0, level)
+    # a fund that gained on a path paid nothing there; its gains are in fund_loss_mean
+    paid = {name: np.maximum(values, 0.0) for name, values in amounts.items()}
+    whole = np.sum(list(paid.values()), axis=0)
+    for name, values in paid.items():
+        yield metric(f"paid_by_{name}", SHARE, intervals.ratio_of_sums(values, whole, level), "of all losses of all paths")
+
+
+def _hidden(get: _Reader, paths: xr.Dataset, level: float) -> Iterator[Metric]:
+    latent, gap, haircut = get("latent_deficit"), get("mark_index_gap"), winners_haircut(paths)
+    yield metric("latent_deficit_99", QUOTE, intervals.quantile(latent, 0.99, level), _short(latent.size, 0.99, level))
+    yield metric("winners_haircut_es99", SHARE, intervals.expected_shortfall(haircut, 0.99, level, ceiling=1.0),
+                 "wealth taken by ADL and settlement cuts over winners' profit")
+    yield metric("mark_index_gap_50", SHARE, intervals.quantile(gap, 0.5, level))
+    yield metric("mark_index_gap_99", SHARE, intervals.quantile(gap, 0.99, level), _short(gap.size, 0.99, level))
+    largest = float(gap.max())
+    yield metric("mark_index_gap_max", SHARE, Interval(largest, largest, NAN), "largest seen; a maximum has no upper bound")
+
+
+def _times(get: _Reader, paths: xr.Dataset, level: float) -> Iterator[Metric]:
+    adl, liquidation, event = get("first_adl_time"), get("first_liquidation_time"), get("event_time")
+    yield _median("time_to_first_adl_median", adl, level, "from the start")
+    yield _median("first_adl_after_event_median", adl - event, level, "from the event; negative: before it")
+    yield _median("first_adl_after_liquidation_median", adl - liquidation, level, "from the first liquidation")
+
+
+def _median(name: str, times: Array, level: float, note: str) -> Metric:
+    """Median over the paths that have the time at all."""
+    known = times[np.isfinite(times)]
+    note = f"{note}; over {known.size} of {times.size} paths"
+    return metric(name, SECONDS, intervals.quantile(known, 0.5, level) if known.size else Interval(NAN, NAN, NAN), note)
+
+
+def _after_event(get: _Reader, paths: xr.Dataset, level: float) -> Iterator[Metric]:
+    """Deficit within 48 hours of the event, over the paths that had one."""
+    happened = np.isfinite(get("event_time"))
+    deficit = get("deficit_48h")[happened]
+    if deficit.size and np.isnan(deficit).any():
+        raise RunFailed("'deficit_48h' is NaN on a path with an event", where="/paths")
+    note = f"over {deficit.size} of {happened.size} paths with an event"
+    if not deficit.size:
+        for name in ("deficit_48h_mean", "var_99_deficit_48h", "var_999_deficit_48h", "es_99_deficit_48h"):
+            yield metric(name, QUOTE, Interval(NAN, NAN, NAN), note)
+        return
+    yield metric("deficit_48h_mean", QUOTE, intervals.mean(deficit, level), note)
+    yield from _tail("deficit_48h", deficit, level)
