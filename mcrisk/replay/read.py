@@ -111,7 +111,7 @@ def _rows(table: tables.Table, venue: Venue, utc: np.ndarray, last: np.ndarray, 
         external=external.value, has_external=external.present, trades=_trades(table, count), index_factor=np.ones(count),
         listed=laid.listed, converted=laid.converted, settle=laid.settle, settle_price=laid.settle_price,
         has_settle_price=laid.has_settle_price, settle_draw=np.zeros(count), final_hour=_final_hour(venue, utc, laid),
-        rebase=laid.rebase, halted=laid.halted, restrike=np.zeros(count, bool))
+        rebase=laid.rebase, halted=laid.halted, restrike=np.zeros(count, bool), averaging=_averaging(utc, laid))
     return row, _crossed(table, bid, ask)
 
 
@@ -192,3 +192,11 @@ def _final_hour(venue: Venue, utc: np.ndarray, laid: life.EventRows) -> np.ndarr
     windows = [phase.limits.final_window for phase in (venue.pre, venue.post) if phase.limits.kind == "mid_band"]
     end = utc[laid.settle_row]
     return (utc > end - (windows[0] if windows else 3600.0)) & (utc <= end)
+
+
+def _averaging(utc: np.ndarray, laid: life.EventRows) -> np.ndarray:
+    """Rows whose values a settlement price averages: the last hour up to and with the settlement row."""
+    if laid.settle_row is None:
+        return np.zeros(len(utc), bool)
+    end = utc[laid.settle_row]
+    return (utc > end - 3600.0) & (utc <= end)

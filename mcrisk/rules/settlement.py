@@ -38,7 +38,7 @@ def start_averages(launch_age: Array, initial_price: Array) -> Averages:
 
 def update_averages(state: Averages, row: Row, index: Array, mark: Array) -> Averages:
     """Each row's value counts over the interval that ends with it."""
-    weight = jnp.where(row.final_hour, row.dt, 0.0)
+    weight = jnp.where(row.averaging, row.dt, 0.0)
     return Averages(
         state.mark_since_launch + mark * row.dt, state.seconds_since_launch + row.dt,
         state.index_hour + index * weight, state.mark_hour + mark * weight, state.last_hour + row.last * weight,

@@ -56,10 +56,11 @@ class Row(NamedTuple):
     settle_price: Scalar    # price carried by the event, used where has_settle_price
     has_settle_price: Scalar
     settle_draw: Scalar     # uniform in (0, 1): which cancellation outcome (replay: 0 → the first)
-    final_hour: Scalar      # bool: within the averaging window before a settlement known to come
+    final_hour: Scalar      # bool: the venue's announced final window before an expiry (narrower limits)
     rebase: Scalar          # ratio; 1.0 = none
     halted: Scalar          # bool: in this row nothing trades and nobody is liquidated
     restrike: Scalar        # bool: the book of accounts is re-struck at this row's mark (simulations)
+    averaging: Scalar = False  # bool: within the 3,600 s that end with this market's settlement (any kind of it)
 
 
 class Market(NamedTuple):

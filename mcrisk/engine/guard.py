@@ -1,0 +1,121 @@
+"""The quiet test: O(1) per path and step. It skips work whose result is known and never decides anything else.
+
+After an account stage the guard holds, per market, the mark prices between which nobody can fall below maintenance while
+cumulative funding stays within `slack`. Isolated positions give exact trigger prices; a cross-margined account gives a
+safe distance: its buffer divided by the most its equity and margin can lose per relative move of all its markets.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from mcrisk.engine.rulebook import Rulebook
+from mcrisk.engine.state import Accounts, Guard, PathCarry
+from mcrisk.rules.fills import best_price
+from mcrisk.rules.liquidation import fee_rate
+from mcrisk.rules.margin import quiet_band
+from mcrisk.rules.types import NO_SETTLE, POST
+
+if TYPE_CHECKING:
+    from mcrisk.engine.accounts import Stage
+
+FUNDING_SLACK = 2e-3   # of the mark; performance.md 5.2 found the optimum flat around it
+LATENT_STEP = 0.995    # the latent deficit is looked at whenever the executable price makes a new extreme by 0.5 %
+_ROUNDING = 1e-12
+
+
+def start_guard(mark: Array, latent_from: Array) -> Guard:
+    """Empty bands: the first row always looks at the accounts. `mark` [M]."""
+    return Guard(
+        lo=jnp.full_like(mark, jnp.inf), hi=jnp.full_like(mark, -jnp.inf), funding=jnp.zeros_like(mark),
+        slack=jnp.zeros_like(mark), hot=jnp.bool_(True),
+        latent_bid=mark * (1.0 - latent_from), latent_ask=mark * (1.0 + latent_from),
+    )
+
+
+def is_quiet(rules: Rulebook, guard: Guard, stage: "Stage", funding_total: Array, settled: Array) -> Array:
+    """True when no account of the path can need attention in this row."""
+    rows, views = stage.rows, stage.views
+    inside = (views.mark > guard.lo * (1.0 + _ROUNDING)) & (views.mark < guard.hi * (1.0 - _ROUNDING))
+    inside = inside & (jnp.abs(funding_total - guard.funding) < guard.slack)
+    event = rows.restrike | (rows.settle != NO_SETTLE) | rows.converted
+    if rules.rebases:
+        event = event | (rows.rebase != 1.0)
+    live = ~settled
+    hot = guard.hot & ~jnp.all(rows.halted)
+    return ~jnp.any(live & (~inside | event | stage.latent_due)) & ~(hot & jnp.any(live))
+
+
+def set_guard(rules: Rulebook, stage: "Stage", carry: PathCarry, accounts: Accounts, margins: Array) -> Guard:
+    """Bands for the rows to come, from the accounts as they are now; `margins` [M, A] maintenance at this row's marks."""
+    mark, phase = stage.views.mark, stage.views.phase
+    slack = FUNDING_SLACK * mark
+    size = jnp.abs(accounts.quantity)
+    pnl = accounts.quantity * (mark[:, None] - accounts.entry)
+    equity = accounts.collateral + jnp.sum(pnl, axis=0)
+    held = jnp.sum(size, axis=0) > 0.0
+    below = held & (equity < jnp.sum(margins, axis=0))
+    drift = jnp.sum(size * slack[:, None], axis=0)
+    count = accounts.quantity.shape[0]
+    several = jnp.sum(size > 0.0, axis=0) > 1
+
+    def band(m_quantity: Array, m_entry: Array, m_phase: Array, m_mark: Array) -> tuple[Array, Array]:
+        tiers = jax.tree.map(lambda a, b: jnp.where(m_phase == POST, b, a), rules.pre.tiers, rules.post.tiers)
+        alone = jnp.where(several, 0.0, m_quantity) if count > 1 else m_quantity
+        return quiet_band(tiers, alone, m_entry, accounts.collateral - drift, m_mark, rules.pre.mode,
+                          fee_rate(rules.liquidation))
+
+    lo, hi = jax.vmap(band)(accounts.quantity, accounts.entry, phase, mark)
+    if count > 1:
+        safe = _safe_distance(rules, equity - jnp.sum(margins, axis=0) - drift, size * mark[:, None], several)
+        lo, hi = jnp.maximum(lo, mark * (1.0 - safe)), jnp.minimum(hi, mark * (1.0 + safe))
+    return Guard(lo, hi, carry.market.funding_total, slack, jnp.any(below), carry.guard.latent_bid, carry.guard.latent_ask)
+
+
+def _safe_distance(rules: Rulebook, buffer: Array, notional: Array, several: Array) -> Array:
+    """Largest relative move of every mark that no cross-margined account can notice."""
+    steepest = jnp.maximum(jnp.max(rules.pre.tiers.maintenance), jnp.max(rules.post.tiers.maintenance))
+    gross = jnp.sum(notional, axis=0)
+    if rules.pre.mode == "whole":  # a whole-position table may jump to its steepest rate within the move
+        buffer = buffer - gross * steepest
+    per_move = gross * (1.0 + steepest + fee_rate(rules.liquidation))
+    distance = jnp.where(several, buffer / jnp.where(per_move > 0.0, per_move, 1.0), jnp.inf)
+    return jnp.maximum(jnp.min(distance), 0.0)
+
+
+def latent_due(guard: Guard, stage_rows, live: Array) -> Array:
+    """[M] bool: has the executable price made a new extreme at which the latent deficit should be measured?"""
+    bid, ask = best_price(stage_rows.bid, 1.0), best_price(stage_rows.ask, -1.0)
+    low = stage_rows.bid.present & (bid < guard.latent_bid)
+    high = stage_rows.ask.present & (ask > guard.latent_ask)
+    return live & (low | high)
+
+
+def look_again(stage: "Stage", carry: PathCarry, accounts: Accounts) -> PathCarry:
+    """Where due, measure the latent deficit: Σ negative equities at the executable price of accounts still open."""
+    rows = stage.rows
+    bid = jnp.where(rows.bid.present, best_price(rows.bid, 1.0), stage.views.mark)
+    ask = jnp.where(rows.ask.present, best_price(rows.ask, -1.0), stage.views.mark)
+    price = jnp.where(accounts.quantity > 0.0, bid[:, None], ask[:, None])
+    worth = accounts.collateral + jnp.sum(accounts.quantity * (price - accounts.entry), axis=0)
+    held = jnp.any(accounts.quantity != 0.0, axis=0)
+    deficit = jnp.sum(jnp.where(held, jnp.maximum(-worth, 0.0), 0.0))
+    due = stage.latent_due
+    latent = jnp.where(jnp.any(due), jnp.maximum(carry.tally.latent_deficit, deficit), carry.tally.latent_deficit)
+    guard = carry.guard._replace(
+        latent_bid=jnp.where(due, jnp.minimum(carry.guard.latent_bid, bid * LATENT_STEP), carry.guard.latent_bid),
+        latent_ask=jnp.where(due, jnp.maximum(carry.guard.latent_ask, ask / LATENT_STEP), carry.guard.latent_ask),
+    )
+    return carry._replace(guard=guard, tally=carry.tally._replace(latent_deficit=latent))
+
+
+def rearm_latent(guard: Guard, due: Array, mark: Array, latent_from: Array) -> Guard:
+    """A re-struck book starts to look again from the new mark."""
+    return guard._replace(
+        latent_bid=jnp.where(due, mark * (1.0 - latent_from), guard.latent_bid),
+        latent_ask=jnp.where(due, mark * (1.0 + latent_from), guard.latent_ask),
+    )

@@ -1,0 +1,127 @@
+"""Path stage: steps 1–4 of the model contract for one market of one path — phase, index, limits, mark, funding."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from mcrisk.engine.rulebook import PhaseRules, Rulebook
+from mcrisk.engine.state import MarketState, PhaseState
+from mcrisk.rules import funding, index, mark, price_limits
+from mcrisk.rules.fills import best_price
+from mcrisk.rules.settlement import rescale_averages, start_averages, update_averages
+from mcrisk.rules.types import NO_SETTLE, POST, PRE, SETTLED, TRANSITION, Market, Row
+
+
+class Paid(NamedTuple):
+    """Funding of a row: what longs pay per contract, the rate, and the premium sample."""
+
+    per_contract: Array
+    rate: Array
+    premium: Array
+
+
+def start_market(rules: Rulebook, row: Row, initial_price: Array, launch_age: Array) -> MarketState:
+    """State before row 0; `row` is row 0 itself (some feeds start from its values)."""
+    inf = jnp.full_like(initial_price, jnp.inf)
+    zero = jnp.zeros_like(initial_price)
+    start = _start_phase(rules.pre, row, initial_price)
+    return MarketState(
+        phase=jnp.int32(PRE) + zero.astype(jnp.int32), index=initial_price, mark=initial_price, listed_at=inf,
+        converted_at=inf, pre=start, post=_start_phase(rules.post, row, initial_price), funding_total=zero, rate=zero,
+        averages=start_averages(launch_age, initial_price),
+    )
+
+
+def _start_phase(p: PhaseRules, row: Row, reference: Array) -> PhaseState:
+    return PhaseState(
+        index.KINDS[p.index.kind].init(p.index, row, reference),
+        price_limits.KINDS[p.limits.kind].init(p.limits, reference),
+        mark.KINDS[p.mark.kind].init(p.mark, row, reference),
+        funding.KINDS[p.funding.kind].init(p.funding),
+    )
+
+
+def _rescale(p: PhaseRules, s: PhaseState, factor: Array) -> PhaseState:
+    return PhaseState(
+        index.KINDS[p.index.kind].rescale(s.index, factor),
+        price_limits.KINDS[p.limits.kind].rescale(s.limits, factor),
+        mark.KINDS[p.mark.kind].rescale(s.mark, factor),
+        s.funding,
+    )
+
+
+def mid_price(row: Row) -> Array:
+    """Mid of both sides; the last trade where a side is missing."""
+    both = row.bid.present & row.ask.present
+    return jnp.where(both, 0.5 * (best_price(row.bid, 1.0) + best_price(row.ask, -1.0)), row.last)
+
+
+def _view(p: PhaseRules, s: PhaseState, state: MarketState, row: Row, initial_price: Array, mid: Array, age: Array):
+    """Index → limits → mark → funding of one phase; returns its new memory, the view and the funding."""
+    previous, kind = state.index, p.mark.kind
+    s_index, value = index.KINDS[p.index.kind].update(p.index, s.index, row, previous, state.mark, state.phase, initial_price)
+    if kind == "median3":
+        value = mark.publish(p.mark, previous, value, row.dt)
+    s_limits, value, lower, upper = price_limits.KINDS[p.limits.kind].update(
+        p.limits, s.limits, row, value, previous, mid, age
+    )
+    listed_for = jnp.where(row.time >= state.listed_at, row.time - state.listed_at, -1.0)
+    clock = funding.clock(p.funding, s.funding, row.utc)
+    s_mark, price = mark.KINDS[kind].update(
+        p.mark, s.mark, row, value, mid, state.mark, lower, upper, listed_for, clock
+    )
+    s_funding, paid = funding.KINDS[p.funding.kind].update(p.funding, s.funding, row, value, price, mid)
+    on_orders = getattr(p.limits, "limits_orders", False) if p.limits.kind != "none" else False
+    order = (lower, upper) if on_orders else (jnp.zeros_like(lower), jnp.full_like(upper, jnp.inf))
+    seen = (value, price, lower, upper, *order, paid.paid_per_contract, paid.rate_paid, paid.premium)
+    return PhaseState(s_index, s_limits, s_mark, s_funding), seen
+
+
+def market_stage(rules: Rulebook, state: MarketState, row: Row, initial_price: Array, launch_age: Array
+                 ) -> tuple[MarketState, Market, Paid]:
+    """One row through the path-level rules. A settled market stands still."""
+    if rules.rebases:
+        state = _apply_rebase(rules, state, row)
+    live = state.phase != SETTLED
+    converts = row.converted & live & (state.phase != POST)
+    listed_at = jnp.where(row.listed & (state.listed_at == jnp.inf), row.time, state.listed_at)
+    converted_at = jnp.where(converts, row.time, state.converted_at)
+    phase = jnp.where(converts, POST, jnp.where((listed_at <= row.time) & (state.phase == PRE), TRANSITION, state.phase))
+    state = state._replace(phase=phase.astype(jnp.int32), listed_at=listed_at, converted_at=converted_at)
+    mid = mid_price(row)
+    fresh = _start_phase(rules.post, row, state.mark)
+    post_before = jax.tree.map(lambda a, b: jnp.where(converts, a, b), fresh, state.post)
+    pre, seen_pre = _view(rules.pre, state.pre, state, row, initial_price, mid, row.time + launch_age)
+    since = jnp.where(converted_at <= row.time, row.time - converted_at, 0.0)
+    post, seen_post = _view(rules.post, post_before, state, row, initial_price, mid, since)
+    is_post = phase == POST
+    value, price, lower, upper, order_lower, order_upper, paid, rate, premium = (
+        jnp.where(is_post, b, a) for a, b in zip(seen_pre, seen_post)
+    )
+    value, price = jnp.where(live, value, state.index), jnp.where(live, price, state.mark)
+    paid = jnp.where(live, paid, 0.0)
+    settles = live & (row.settle != NO_SETTLE)
+    after = MarketState(
+        phase=jnp.where(settles, SETTLED, phase).astype(jnp.int32), index=value, mark=price, listed_at=listed_at,
+        converted_at=converted_at, pre=pre, post=post, funding_total=state.funding_total + paid,
+        rate=jnp.where(live, rate, 0.0), averages=update_averages(state.averages, row, value, price),
+    )
+    view = Market(
+        phase=jnp.where(live, phase, SETTLED).astype(jnp.int32), index=value, mark=price, previous_mark=state.mark,
+        lower_limit=lower, upper_limit=upper, order_lower=order_lower, order_upper=order_upper, mid=mid,
+    )
+    return after, view, Paid(paid, jnp.where(live, rate, 0.0), premium)
+
+
+def _apply_rebase(rules: Rulebook, state: MarketState, row: Row) -> MarketState:
+    """Prices the venue remembers are divided by the ratio; nothing else changes."""
+    factor = 1.0 / row.rebase
+    return state._replace(
+        index=state.index * factor, mark=state.mark * factor, funding_total=state.funding_total * factor,
+        pre=_rescale(rules.pre, state.pre, factor), post=_rescale(rules.post, state.post, factor),
+        averages=rescale_averages(state.averages, factor),
+    )

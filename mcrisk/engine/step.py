@@ -1,0 +1,163 @@
+"""One step of one path, in the order of the model contract (design.md section 2).
+
+1 events · 2 prices      the caller fills `Row` (paths room in simulations, a file in replays)
+3 index, limits, mark    `market_stage`
+4 funding                `market_stage` (rate), here (inventory, outside), `account_stage` (accounts)
+5–9 margin … settlement  `account_stage`, only where `is_quiet` cannot rule out work
+10 record                `close_stage`
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from mcrisk.engine.accounts import Reference, Stage
+from mcrisk.engine.guard import is_quiet, latent_due, start_guard
+from mcrisk.engine.market import market_stage, start_market
+from mcrisk.engine.rulebook import Markets, Rulebook
+from mcrisk.engine.state import Accounts, PathCarry, Pool, Tally
+from mcrisk.rules.insurance import drawdown_trigger, start_peak, unwind, update_peak
+from mcrisk.rules.types import SETTLED, Market, Row
+
+
+class Quotes(NamedTuple):
+    """What a row looked like to the market, for bands and market.csv; each [M]."""
+
+    premium: Array
+    rate: Array
+    sold: Array      # contracts the unwinding of inventory took from the bids
+    bought: Array
+
+
+def start_carry(rules: Rulebook, markets: Markets, rows: Row) -> PathCarry:
+    """State before row 0. `rows` is row 0 of every market, each field [M]."""
+    market = jax.vmap(start_market, in_axes=(None, 0, 0, 0))(rules, rows, markets.initial_price, markets.launch_age)
+    zeros = jnp.zeros_like(markets.initial_price)
+    zero, never = jnp.float64(0.0), jnp.float64(jnp.inf)
+    fund = zeros.at[0].set(jnp.sum(markets.fund)) if rules.fund_shared else markets.fund
+    pool = Pool(
+        fund=fund, inventory=zeros, inventory_cost=zeros, inventory_since=zeros - 1.0, outside=zeros, outside_cash=zero,
+        fees=zero, venue=zero, assigned=zeros, peak=jax.vmap(start_peak)(fund),
+    )
+    tally = Tally(
+        liquidated_notional=zero, traders_loss=zero, bad_debt=zero, deficit_48h=zero, unpaid=zero, adl_notional=zero,
+        adl_wealth=zero, settlement_cut=zero, latent_deficit=zero, mark_index_gap=zero, fund_min=jnp.sum(fund),
+        depletion_time=never, first_liquidation_time=never, first_adl_time=never, account_stages=jnp.int32(0),
+    )
+    return PathCarry(market, pool, start_guard(markets.initial_price, rules.latent_from), tally)
+
+
+def start_accounts(ref: Reference) -> Accounts:
+    """The book at time 0."""
+    none = jnp.zeros(ref.collateral.shape, bool)
+    return Accounts(
+        quantity=ref.quantity, entry=ref.entry, collateral=ref.collateral,
+        last_partial=jnp.full_like(ref.quantity, -jnp.inf), deposits=jnp.zeros_like(ref.collateral),
+        liquidated=none, deleveraged=none,
+    )
+
+
+def path_stage(rules: Rulebook, markets: Markets, carry: PathCarry, rows: Row, in_window: Array
+               ) -> tuple[PathCarry, Stage, Quotes, Array]:
+    """Scalars of one path: prices to mark, funding, the fund's inventory. Returns the quiet verdict last."""
+    settled = carry.market.phase == SETTLED
+    if rules.rebases:
+        carry = _rebase(carry, rows.rebase)
+    market, views, paid = jax.vmap(market_stage, in_axes=(None, 0, 0, 0, 0))(
+        rules, carry.market, rows, markets.initial_price, markets.launch_age
+    )
+    pool = _fund_funding(rules, carry.pool, paid.per_contract)
+    pool, rows, quotes, peak = _inventory(rules, pool, rows, views, ~settled)
+    due = latent_due(carry.guard, rows, ~settled)
+    stage = Stage(rows, views, paid.per_contract, peak, pool.inventory_since, due, in_window, market.averages)
+    quiet = is_quiet(rules, carry.guard, stage, market.funding_total, settled)
+    if rules.adl.trigger == "fund_drawdown":
+        quiet = quiet & ~jnp.any(_adl_due(rules, pool, stage) & ~rows.halted & ~settled)
+    gap = jnp.max(jnp.where(settled, 0.0, jnp.abs(views.mark / views.index - 1.0)))
+    tally = carry.tally._replace(mark_index_gap=jnp.maximum(carry.tally.mark_index_gap, gap))
+    carry = PathCarry(market, pool, carry.guard, tally)
+    return carry, stage, Quotes(paid.premium, paid.rate, *quotes), quiet
+
+
+def close_stage(rules: Rulebook, markets: Markets, carry: PathCarry, stage: Stage) -> PathCarry:
+    """Fund's low point and the time it ran dry, after everything else of the row."""
+    value = jnp.sum(fund_value(carry.pool, stage.views.mark))
+    cushion = jnp.sum(markets.fund)
+    if rules.has_vault:
+        cushion = rules.vault_capacity * jnp.sum(markets.open_interest * markets.initial_price)
+        left = value + cushion
+    else:
+        left = value
+    t = carry.tally
+    gone = jnp.where(cushion > 0.0, left <= 1e-9 * cushion, t.bad_debt > 0.0)
+    return carry._replace(tally=t._replace(
+        fund_min=jnp.minimum(t.fund_min, value),
+        depletion_time=jnp.where(gone & (t.depletion_time == jnp.inf), stage.rows.time[0], t.depletion_time),
+    ))
+
+
+def fund_value(pool: Pool, mark: Array) -> Array:
+    """V [M]: cash of fund or vault plus its inventory at the mark."""
+    return pool.fund + pool.inventory * mark - pool.inventory_cost
+
+
+def _rebase(carry: PathCarry, ratio: Array) -> PathCarry:
+    guard, pool = carry.guard, carry.pool
+    guard = guard._replace(
+        lo=guard.lo / ratio, hi=guard.hi / ratio, funding=guard.funding / ratio, slack=guard.slack / ratio,
+        latent_bid=guard.latent_bid / ratio, latent_ask=guard.latent_ask / ratio,
+    )
+    pool = pool._replace(inventory=pool.inventory * ratio, outside=pool.outside * ratio, assigned=pool.assigned * ratio)
+    return carry._replace(guard=guard, pool=pool)
+
+
+def _fund_funding(rules: Rulebook, pool: Pool, paid: Array) -> Pool:
+    """Inventory and outside pay and receive funding like everybody else."""
+    owed = pool.inventory * paid
+    fund = pool.fund - (jnp.zeros_like(owed).at[0].set(jnp.sum(owed)) if rules.fund_shared else owed)
+    short = jnp.zeros_like(fund) if rules.has_vault else jnp.maximum(-fund, 0.0)
+    return pool._replace(
+        fund=fund + short, venue=pool.venue - jnp.sum(short),
+        outside_cash=pool.outside_cash - jnp.sum(pool.outside * paid),
+    )
+
+
+def _adl_due(rules: Rulebook, pool: Pool, stage: Stage) -> Array:
+    mark = stage.views.mark
+    age = stage.rows.time - pool.inventory_since
+    return jax.vmap(drawdown_trigger, in_axes=(None, 0, 0, 0, 0, 0))(
+        rules.adl, fund_value(pool, mark), stage.peak, pool.inventory, mark, age
+    )
+
+
+def _inventory(rules: Rulebook, pool: Pool, rows: Row, views: Market, live: Array):
+    """Peak of the fund, then unwinding of what was taken over in earlier rows, unless ADL is due on it."""
+    allowed = live & ~rows.halted
+    reference = pool.fund
+    if rules.adl.trigger == "fund_drawdown":
+        peak, reference = jax.vmap(update_peak, in_axes=(0, None, 0, 0))(
+            pool.peak, rules.adl.drawdown_window, rows.time, fund_value(pool, views.mark)
+        )
+        pool = pool._replace(peak=peak)
+        age = rows.time - pool.inventory_since
+        allowed = allowed & ~jax.vmap(drawdown_trigger, in_axes=(None, 0, 0, 0, 0, 0))(
+            rules.adl, fund_value(pool, views.mark), reference, pool.inventory, views.mark, age
+        )
+    out = jax.vmap(unwind, in_axes=(None, 0, 0, 0, 0, 0, 0, 0))(
+        rules.fund.unwind_share_of_depth, pool.inventory, pool.inventory_cost, rows.bid, rows.ask,
+        views.order_lower, views.order_upper, allowed,
+    )
+    gain = jnp.zeros_like(out.gain).at[0].set(jnp.sum(out.gain)) if rules.fund_shared else out.gain
+    cash = pool.fund + gain
+    short = jnp.zeros_like(cash) if rules.has_vault else jnp.maximum(-cash, 0.0)
+    taken = (out.bid.consumed - rows.bid.consumed, out.ask.consumed - rows.ask.consumed)
+    pool = pool._replace(
+        fund=cash + short, venue=pool.venue - jnp.sum(short), inventory=out.inventory, inventory_cost=out.cost,
+        inventory_since=jnp.where(out.inventory == 0.0, -1.0, pool.inventory_since),
+        outside=pool.outside + out.signed, outside_cash=pool.outside_cash - jnp.sum(out.value),
+    )
+    return pool, rows._replace(bid=out.bid, ask=out.ask), (*taken,), reference

@@ -1,0 +1,38 @@
+"""`mcrisk.replay(venue, prices, accounts, events)`: a given path and book through a venue's rules, with a full ledger."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mcrisk.config.venue import Venue
+from mcrisk.replay.drive import record
+from mcrisk.replay.ledger import build_accounts, build_ledger, build_market, summarize
+from mcrisk.replay.read import read_replay
+from mcrisk.replay.result import ReplayResult
+
+
+def replay(venue: Venue | str | Path, prices: Any, accounts: Any, events: Any = None, *, market: str | None = None,
+           initial_price: float | None = None, overrides: tuple[str, ...] = ()) -> ReplayResult:
+    """Replay one market through a venue's rulebook.
+
+    Args:
+        venue: a profile, its name or its file; `overrides` are `a.b=c` assignments on it.
+        prices, accounts, events: CSV/Parquet paths or DataFrames (events also YAML or a list of mappings).
+        initial_price: reference price of the profile's rules; default the first `last`.
+
+    Returns market, ledger and accounts tables (pandas) and a summary with the conservation residual.
+    Raises InputError naming file and row for anything wrong in the inputs.
+    """
+    from mcrisk.config.load import load_venue
+
+    profile = venue if isinstance(venue, Venue) else load_venue(venue, overrides)
+    given = read_replay(profile, prices, accounts, events, market=market, initial_price=initial_price)
+    book = given.accounts
+    recording = record(profile, given.row, given.rows, book.quantity, book.entry_price, book.collateral, given.initial_price)
+    times = given.row.utc[: given.rows]
+    ledger = build_ledger(recording, book.account_id, times, given.row.rebase, profile.backstop.enabled)
+    summary = summarize(recording, profile.backstop.enabled) | {
+        "venue": profile.name, "rows": given.rows, "accounts": len(book), "remarks": list(given.remarks),
+    }
+    return ReplayResult(build_market(recording, times), ledger, build_accounts(recording, book.account_id, ledger), summary)
