@@ -1,0 +1,58 @@
+# `make run` does the main job, `make test` checks everything. Both create .venv on first use and reuse it afterwards.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.ONESHELL:
+.SILENT:
+
+VENV := .venv
+BIN := $(VENV)/bin
+BENCH_ARGS ?=
+
+.PHONY: run test test-long lint bench clean install install-dev
+
+run: install
+	$(BIN)/mcrisk run configs/quickstart.yaml --out runs/quickstart.zarr
+	$(BIN)/mcrisk report runs/quickstart.zarr --out runs/quickstart
+	echo
+	echo "results: runs/quickstart.zarr (xarray.open_datatree opens it)"
+	echo "report:  runs/quickstart/report.html (open it in a browser; nothing is loaded from the network)"
+
+test: lint
+	$(BIN)/python -m pytest
+
+test-long: install-dev
+	$(BIN)/python -m pytest -m "not gpu" -n 2
+
+lint: install-dev
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/ruff check
+
+bench: install-dev
+	$(BIN)/python benchmarks/run.py $(BENCH_ARGS)
+
+install: $(VENV)/.installed
+install-dev: $(VENV)/.installed-dev
+
+$(BIN)/python:
+	python=$$(command -v python3.11 || command -v python3 || true)
+	[ -n "$$python" ] || { echo "Python 3.11 or later is needed and was not found" >&2; exit 1; }
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$$python is older than 3.11" >&2; exit 1; }
+	"$$python" -m venv $(VENV)
+
+# --no-build-isolation: the build tools are pinned in requirements.txt like everything else.
+$(VENV)/.installed: requirements.txt pyproject.toml | $(BIN)/python
+	echo "installing into $(VENV) …"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+	echo "installing what tests need …"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+# Results under runs/ are kept: they took time.
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .hypothesis .ruff_cache .import_linter_cache *.egg-info
+	find mcrisk tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
