@@ -189,8 +189,7 @@ class MedianPremiumMark(Model):
     kind: Literal["median_premium"]
     average: Seconds = 30.0
     band: NonNegative = 0.05
-    max_change_per_second: NonNegative = 0.0
-    transition: Seconds = 0.0
+    max_change_per_second: NonNegative = 0.0   # 0 = no speed limit
 
 
 Mark = Annotated[

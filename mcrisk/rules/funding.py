@@ -12,7 +12,7 @@ Source    Hyperliquid docs, funding (2026-08-22); trade.xyz docs, seed 001 (2026
           Weights, boundary row, several boundaries: docs/semantics.md section 4.
 
 Signatures: init(p) -> state; update(p, state, row, index, mark, mid) -> (state, Funding); rescale(state, factor);
-clock(p, state, utc) -> (last_rate, seconds_to_next_boundary, interval) for marks that contain the funding rate.
+convert(p_pre, p_post, state) -> state at conversion; clock(p, state, utc) -> (last_rate, seconds_to_next_boundary, interval) for marks that contain the funding rate.
 """
 
 from __future__ import annotations
@@ -38,9 +38,10 @@ class Funding(NamedTuple):
 
 
 class Accrual(NamedTuple):
-    """Premium gathered in the open interval."""
+    """Premium gathered in the open interval. Each sample keeps the multiplier of the phase it was taken in."""
 
-    total: Array       # Σ premium·dt
+    total: Array       # Σ premium·dt (premium times multiplier where it scales the samples)
+    scale: Array       # Σ multiplier·dt (1 where it scales the samples)
     weight: Array      # Σ dt, seconds
     passed: Array      # float64: number of the last boundary passed; −1 = not started
     last_rate: Array   # rate of the last interval paid
@@ -50,7 +51,15 @@ class Accrual(NamedTuple):
 def accrual_init(p: Traced) -> Accrual:
     del p
     zero = jnp.zeros((), jnp.float64)
-    return Accrual(zero, zero, zero - 1.0, zero, zero)
+    return Accrual(zero, zero, zero, zero - 1.0, zero, zero)
+
+
+def convert(before: Traced, after: Traced, state: Accrual) -> Accrual:
+    """State of the `after` rule at conversion: the last rate stays; samples stay where both are of one kind."""
+    fresh = accrual_init(after)
+    if before.kind != after.kind:
+        return fresh._replace(last_rate=state.last_rate)
+    return state._replace(passed=fresh.passed)   # boundaries are counted in the new interval
 
 
 def _boundaries(p: Traced, state: Accrual, row: Row) -> tuple[Array, Array]:
@@ -70,11 +79,27 @@ def premium_sample(kind: str, row: Row, index: Array, mark: Array, mid: Array) -
     return ((mark if kind == "mark" else mid) - index) / index
 
 
-def _gather(state: Accrual, sample: Array, dt: Array) -> tuple[Array, Array, Array]:
-    """Total, weight and mean including this row's sample, which belongs to the interval a boundary row closes."""
-    total, weight = state.total + sample * dt, state.weight + dt
-    mean = jnp.where(weight > 0.0, total / jnp.where(weight > 0.0, weight, 1.0), sample)
-    return total, weight, mean
+class _Gathered(NamedTuple):
+    total: Array
+    scale: Array
+    weight: Array
+    premium: Array      # mean
+    multiplier: Array   # mean
+
+
+def _gather(state: Accrual, sample: Array, multiplier: Array | float, dt: Array) -> _Gathered:
+    """Sums and means including this row's sample, which belongs to the interval a boundary row closes."""
+    total, scale, weight = state.total + sample * dt, state.scale + multiplier * dt, state.weight + dt
+    any_weight = weight > 0.0
+    safe = jnp.where(any_weight, weight, 1.0)
+    return _Gathered(total, scale, weight, jnp.where(any_weight, total / safe, sample),
+                     jnp.where(any_weight, scale / safe, multiplier))
+
+
+def _after(state: Accrual, now: _Gathered, due: Array, number: Array, rate: Array, following: Array) -> Accrual:
+    """State after the row: a boundary empties the sums and fixes the rates."""
+    return Accrual(jnp.where(due, 0.0, now.total), jnp.where(due, 0.0, now.scale), jnp.where(due, 0.0, now.weight),
+                   number, jnp.where(due, rate, state.last_rate), jnp.where(due, following, state.next_rate))
 
 
 def _paid(p: Traced, rate: Array, boundaries: Array, premium: Array, index: Array, mark: Array) -> Funding:
@@ -83,32 +108,29 @@ def _paid(p: Traced, rate: Array, boundaries: Array, premium: Array, index: Arra
 
 
 def no_funding(p, state, row, index, mark, mid):
-    """Nothing is ever paid."""
-    del p, row, mark, mid
+    """Nothing is ever paid; the premium is shown all the same."""
+    del p, row, mark
     zero = jnp.zeros_like(index)
-    return state, Funding(zero, zero, zero, zero)
+    return state, Funding((mid - index) / index, zero, zero, zero)
 
 
 def flat(p, state, row, index, mark, mid):
-    """A fixed rate; the premium is zero by definition."""
-    del mid
+    """A fixed rate; the premium is shown but does not enter."""
     number, n = _boundaries(p, state, row)
-    state = state._replace(passed=number, last_rate=p.rate + jnp.zeros_like(state.last_rate))
-    return state, _paid(p, p.rate, n, jnp.zeros_like(index), index, mark)
+    state = state._replace(passed=number, last_rate=jnp.where(n > 0.0, p.rate, state.last_rate))
+    return state, _paid(p, p.rate, n, (mid - index) / index, index, mark)
 
 
 def clamped_premium(p, state, row, index, mark, mid):
     """Mean premium pulled towards the interest rate by at most the clamp."""
     sample = premium_sample(p.premium, row, index, mark, mid)
+    scales_all = p.scales == "all"
     number, n = _boundaries(p, state, row)
-    total, weight, mean = _gather(state, sample, row.dt)
-    scaled = mean * p.multiplier if p.scales == "premium" else mean
-    rate = (scaled + jnp.clip(p.interest - scaled, -p.clamp, p.clamp)) / p.divisor
-    rate = rate * p.multiplier if p.scales == "all" else rate
-    rate = jnp.clip(rate, -p.cap, p.cap)
+    now = _gather(state, sample if scales_all else sample * p.multiplier, p.multiplier if scales_all else 1.0, row.dt)
+    pulled = now.premium + jnp.clip(p.interest - now.premium, -p.clamp, p.clamp)
+    rate = jnp.clip(pulled / p.divisor * now.multiplier, -p.cap, p.cap)
     due = n > 0.0
-    state = Accrual(jnp.where(due, 0.0, total), jnp.where(due, 0.0, weight), number,
-                    jnp.where(due, rate, state.last_rate), state.next_rate)
+    state = _after(state, now, due, number, rate, state.next_rate)
     return state, _paid(p, jnp.where(due, rate, 0.0), n, sample, index, mark)
 
 
@@ -116,13 +138,11 @@ def previous_interval(p, state, row, index, mark, mid):
     """The rate fixed at the start of an interval from the premium of the one before."""
     sample = premium_sample(p.premium, row, index, mark, mid)
     number, n = _boundaries(p, state, row)
-    total, weight, mean = _gather(state, sample, row.dt)
+    now = _gather(state, sample, 1.0, row.dt)
     due = n > 0.0
     rate = jnp.where(due, state.next_rate, 0.0)
-    following = jnp.clip(mean / p.divisor, -p.cap, p.cap)
-    state = Accrual(jnp.where(due, 0.0, total), jnp.where(due, 0.0, weight), number,
-                    jnp.where(due, rate, state.last_rate), jnp.where(due, following, state.next_rate))
-    return state, _paid(p, rate, n, sample, index, mark)
+    following = jnp.clip(now.premium / p.divisor, -p.cap, p.cap)
+    return _after(state, now, due, number, rate, following), _paid(p, rate, n, sample, index, mark)
 
 
 def clock(p: Traced, state: Accrual, utc: Array) -> tuple[Array, Array, Array]:

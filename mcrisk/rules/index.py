@@ -69,10 +69,10 @@ def impact_ewma(p, state, row, previous_index, previous_mark, phase, initial_pri
 
 # ---------------------------------------------------------------- OKX, Binance: the contract's own last trade
 def last_trade(p, state, row, previous_index, previous_mark, phase, initial_price):
-    """Last trade, then the spot index (its last known value where it is not fresh)."""
+    """Last trade, then the spot index (its last known value where it is not fresh; last trade before the first)."""
     del previous_index, previous_mark, initial_price
     spot = phase >= (TRANSITION if p.spot_from == "listed" else POST)
-    return state, jnp.where(spot, row.external, row.last) * row.index_factor
+    return state, jnp.where(spot & (row.external > 0.0), row.external, row.last) * row.index_factor
 
 
 # ---------------------------------------------------------------- Hyperliquid hyperps
@@ -128,12 +128,13 @@ def blend(p, state, row, previous_index, previous_mark, phase, initial_price):
 
 # ---------------------------------------------------------------- after listing
 def external(p, state, row, previous_index, previous_mark, phase, initial_price):
-    """The external price while it is fresh, else what `fallback` says."""
+    """The external price while it is fresh, else what `fallback` says.
+
+    `row.external` is 0 or NaN while there never was a value: then the impact EWMA carries the previous index on.
+    """
     del previous_mark, phase, initial_price
-    spot = row.external * row.index_factor
-    if p.fallback == "hold":
-        return state, spot
-    return state, jnp.where(row.has_external, spot, _impact_step(p, row, previous_index))
+    usable = (row.external > 0.0) if p.fallback == "hold" else row.has_external
+    return state, jnp.where(usable, row.external * row.index_factor, _impact_step(p, row, previous_index))
 
 
 KINDS: dict[str, Rule] = {

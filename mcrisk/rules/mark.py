@@ -82,11 +82,10 @@ def median3_mark(p, state, row, index, mid, previous_mark, lower, upper, since_l
     mark = median3(index, index + mean, book_median(row))
     capped = (p.cap_over_mark_ema > 0.0) & (state.own.den > 0.0)
     cap = jnp.where(capped, p.cap_over_mark_ema * ema_value(state.own, mark), jnp.inf)
-    ceiling = jnp.minimum(upper, cap)
     if p.bound_first:
-        mark = publish(p, previous_mark, jnp.clip(mark, lower, ceiling), row.dt)
+        mark = publish(p, previous_mark, jnp.clip(jnp.minimum(mark, cap), lower, upper), row.dt)
     else:
-        mark = jnp.clip(publish(p, previous_mark, mark, row.dt), lower, ceiling)
+        mark = jnp.clip(jnp.minimum(publish(p, previous_mark, mark, row.dt), cap), lower, upper)
     own, _ = ema_update(state.own, mark, row.dt, p.mark_ema)
     return Median3(basis, own), mark
 
@@ -188,15 +187,12 @@ def trade_mean_rescale(state: TradeTape, factor: Array) -> TradeTape:
 
 # ---------------------------------------------------------------- Binance standard
 def median_premium(p, state, row, index, mid, previous_mark, lower, upper, since_listed, funding):
-    """Median of funding-adjusted index, index plus mean basis and last trade; band; speed limit while converging."""
-    del lower, upper
+    """Median of funding-adjusted index, index plus mean basis and last trade; band; speed limit where there is one."""
+    del lower, upper, since_listed
     last_rate, left, interval = funding
     state, basis = window_update(state, mid - index, row.dt, row.time, p.average)
     mark = _band(median3(index * (1.0 + last_rate * left / interval), index + basis, row.last), index, p.band)
-    slowed = travel(previous_mark, mark, row.dt, p.max_change_per_second, SECOND)
-    # a transition of 0 s means that the speed limit, where there is one, never ends
-    converging = (p.transition <= 0.0) | (since_listed < p.transition)
-    return state, jnp.where(converging, slowed, mark)
+    return state, travel(previous_mark, mark, row.dt, p.max_change_per_second, SECOND)
 
 
 KINDS: dict[str, Rule] = {

@@ -8,7 +8,7 @@ Formula   discovery_bounds  reference·(1 ± b); oracle ≥ reference·(1 + b·t
           mid_band          MA(mid)·(1 ± band); in the final window index·(1 ± final_band)
 Symbols   b = bound, t = trigger (share of b), I = reference index; X, Y, Z fractions; prices in quote; times in seconds.
 Source    trade.xyz docs, discovery bounds (capture 2026-09-18); OKX "Price limit rules" (2025) and seed 003 (2024-09-24).
-          Order of ups and downs, recompute and the reference of a self-referential index: docs/semantics.md.
+          Order of ups and downs and the reference of a self-referential index: docs/semantics.md.
 
 Signatures: init(p, reference) -> state; update(p, state, row, index, previous_index, mid, age)
 -> (state, index, lower, upper), age in seconds since launch or conversion; 0 and inf where there is no limit.
@@ -88,35 +88,31 @@ def discovery_rescale(state: Discovery, factor: Array) -> Discovery:
 
 # ---------------------------------------------------------------- trade.xyz after conversion
 def external_band(p, state, row, index, previous_index, mid, age):
-    """A band around the external price as the venue receives it (its last value between sessions)."""
+    """A band around the external price as the venue receives it (its last value between sessions).
+
+    While there never was one (`row.external` 0 or NaN) the index stands in.
+    """
     del previous_index, mid, age
-    live = row.external * row.index_factor
+    live = jnp.where(row.external > 0.0, row.external * row.index_factor, index)
     return state, index, live * (1.0 - p.bound), live * (1.0 + p.bound)
 
 
 # ---------------------------------------------------------------- OKX
 class OkxState(NamedTuple):
     premium: Window   # of (mid or last) − index, quote
-    lower: Array
-    upper: Array
-    slot: Array       # float64: recompute period the limits belong to; −1 = none yet
     listed: Array     # bool: a spot index exists
 
 
 def okx_init(p: Traced, reference: Array) -> OkxState:
-    del p
-    reference = jnp.asarray(reference, jnp.float64)
-    return OkxState(window_init(), jnp.zeros_like(reference), jnp.full_like(reference, jnp.inf),
-                    jnp.full_like(reference, -1.0), jnp.zeros((), bool))
+    del p, reference
+    return OkxState(window_init(), jnp.zeros((), bool))
 
 
 def okx_limits(p, state, row, index, previous_index, mid, age):
-    """Limits by index and mean premium. Between two recomputations they stand still.
+    """Limits by index and mean premium, recomputed each row (the venue's 5 s or 200 ms are shorter than most rows).
 
     With a self-referential index the reference is the previous row's: a band must not move with the trade it limits.
     """
-    price = mid if p.premium_of == "mid" else row.last
-    window, premium = window_update(state.premium, price - index, row.dt, row.time, p.average)
     listed = state.listed | row.listed
     if p.reference == "previous_index":
         base = previous_index
@@ -124,20 +120,18 @@ def okx_limits(p, state, row, index, previous_index, mid, age):
         base = jnp.where(listed, index, previous_index)
     else:
         base = index
+    price = mid if p.premium_of == "mid" else row.last
+    window, premium = window_update(state.premium, price - base, row.dt, row.time, p.average)
     opening = age < p.opening
     high = jnp.minimum(jnp.maximum(base, base * (1.0 + p.y) + premium), base * (1.0 + p.z))
     low = jnp.maximum(jnp.minimum(base, base * (1.0 - p.y) + premium), base * (1.0 - p.z))
     high = jnp.where(opening, base * (1.0 + p.x), high)
     low = jnp.where(opening, base * (1.0 - p.x), low)
-    slot = jnp.floor(row.time / jnp.maximum(p.recompute, 1e-9))
-    due = slot != state.slot
-    lower, upper = jnp.where(due, low, state.lower), jnp.where(due, high, state.upper)
-    return OkxState(window, lower, upper, slot, listed), index, lower, upper
+    return OkxState(window, listed), index, low, high
 
 
 def okx_rescale(state: OkxState, factor: Array) -> OkxState:
-    return OkxState(window_rescale(state.premium, factor), state.lower * factor, state.upper * factor,
-                    state.slot, state.listed)
+    return OkxState(window_rescale(state.premium, factor), state.listed)
 
 
 def mid_band_init(p: Traced, reference: Array) -> Window:
