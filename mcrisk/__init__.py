@@ -1,6 +1,6 @@
 """mcrisk: Monte Carlo risk of pre-IPO perpetual futures — venue rulebooks applied to every account on every path.
 
-The public names are loaded on first use, so that `import mcrisk` and the command line's help stay fast and import no JAX.
+The public names are loaded on first use, so that `import mcrisk` and the command line's help are fast and load no JAX.
 """
 
 from __future__ import annotations

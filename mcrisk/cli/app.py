@@ -1,7 +1,7 @@
 """Entry point of `mcrisk`: the commands, and how their errors become messages and exit codes.
 
-Exit codes (contract): 0 done, 1 the run failed, 2 the input is wrong, 3 a risk limit is breached, 4 a precision target was
-not reached, 130 interrupted.
+Exit codes (contract): 0 done, 1 the run failed, 2 the input is wrong, 3 a risk limit is breached, 4 a precision target
+was not reached, 130 interrupted.
 """
 
 from __future__ import annotations

@@ -25,7 +25,10 @@ def validate(
     config: Annotated[str, typer.Argument(metavar="CONFIG", help="YAML file, or the name of a shipped run or venue.")],
     settings: SetOption = None,
     kind: Annotated[
-        str, typer.Option("--kind", help="runs, venues, scenarios, prices, liquidity, grids or books; guessed if not given.")
+        str,
+        typer.Option(
+            "--kind", help="runs, venues, scenarios, prices, liquidity, grids or books; guessed if not given."
+        ),
     ] = "",
 ) -> None:
     """Check a configuration without computing anything."""
@@ -50,7 +53,10 @@ def schema(
     models = kinds.models()
     if kind not in models:
         raise InputError(
-            f"unknown kind '{kind}'", f"mcrisk schema {kind}", f"allowed: {', '.join(models)}", catalog.suggest(kind, models)
+            f"unknown kind '{kind}'",
+            f"mcrisk schema {kind}",
+            f"allowed: {', '.join(models)}",
+            catalog.suggest(kind, models),
         )
     text = json.dumps(models[kind].model_json_schema(), indent=2) + "\n"
     if out is None:
@@ -66,18 +72,20 @@ def list_venues(context: typer.Context) -> None:
     """List the shipped venue profiles."""
     if context.invoked_subcommand:
         return
-    from rich.console import Console
     from rich.table import Table
 
+    from mcrisk.cli.terminal import console
     from mcrisk.config import catalog
     from mcrisk.config.load import load_venue
 
-    table = Table("name", "venue", "index", "fund / OI", "assumptions", box=None, header_style="bold")
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for heading in ("name", "venue", "index", "fund / OI", "assumptions"):
+        table.add_column(heading, no_wrap=heading == "name", justify="left")
     for name in catalog.names("venues"):
         venue = load_venue(name)
         assumed = sum(note.assumption for note in venue.provenance)
         table.add_row(name, venue.title, venue.index_type.replace("_", "-"), f"{venue.fund.initial:.1%}", str(assumed))
-    Console().print(table)
+    console().print(table)
 
 
 def show_venue(

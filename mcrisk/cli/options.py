@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 ConfigArgument = Annotated[str, typer.Argument(metavar="CONFIG", help="YAML file, or the name of a shipped run.")]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Results of a run (a .zarr folder).")]
 SetOption = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set one key, e.g. book.accounts=500. Repeatable.")
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Set one key, e.g. book.accounts=500. Repeatable."),
 ]
 
 

@@ -20,7 +20,9 @@ def replay(
     prices: Annotated[Path, typer.Option("--prices", metavar="FILE", help="CSV or Parquet, one row per step.")],
     accounts: Annotated[Path, typer.Option("--accounts", metavar="FILE", help="CSV or Parquet, one row per position.")],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for market, ledger, accounts and summary.")],
-    events: Annotated[Path | None, typer.Option("--events", metavar="FILE", help="YAML or CSV of life-cycle events.")] = None,
+    events: Annotated[
+        Path | None, typer.Option("--events", metavar="FILE", help="YAML or CSV of life-cycle events.")
+    ] = None,
     settings: SetOption = None,
 ) -> None:
     """Replay given prices through a venue's rulebook and write the full ledger."""

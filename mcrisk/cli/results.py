@@ -35,7 +35,10 @@ def report(
     for name in wanted:
         if name not in FORMATS:
             raise InputError(
-                f"unknown report format '{name}'", f"--format {formats}", f"allowed: {', '.join(FORMATS)}", suggest(name, FORMATS)
+                f"unknown report format '{name}'",
+                f"--format {formats}",
+                f"allowed: {', '.join(FORMATS)}",
+                suggest(name, FORMATS),
             )
     if not wanted:
         raise InputError("no report format given", f"--format {formats}", f"allowed: {', '.join(FORMATS)}", None)
@@ -94,7 +97,10 @@ def existing(run: Path) -> dict[str, Any]:
     facts = attributes(run)
     if facts is None:
         raise InputError(
-            "this is no results store", str(run), "it has no readable zarr.json", "give the .zarr folder that `mcrisk run` wrote"
+            "this is no results store",
+            str(run),
+            "it has no readable zarr.json",
+            "give the .zarr folder that `mcrisk run` wrote",
         )
     return facts
 
@@ -121,7 +127,12 @@ def _line(facts: dict[str, Any]) -> str:
     config = facts.get("config")
     config = json.loads(config) if isinstance(config, str) else config or {}
     state = "complete" if facts.get("complete") else "unfinished"
-    parts = [printable(config.get("name", "?")), f"{config.get('paths', '?')} paths", state, str(facts.get("fingerprint", ""))[:12]]
+    parts = [
+        printable(config.get("name", "?")),
+        f"{config.get('paths', '?')} paths",
+        state,
+        str(facts.get("fingerprint", ""))[:12],
+    ]
     return "  ".join(parts)
 
 

@@ -19,11 +19,15 @@ def run(
     config: ConfigArgument,
     paths: Annotated[int | None, typer.Option("--paths", metavar="N", help="Paths per venue and scenario.")] = None,
     backend: Annotated[str | None, typer.Option("--backend", help="auto, jax, native or cupy.")] = None,
-    workers: Annotated[int | None, typer.Option("--workers", metavar="N", help="Worker processes; default one per core.")] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", metavar="N", help="Worker processes; default one per core.")
+    ] = None,
     scheduler: Annotated[
         str | None, typer.Option("--scheduler", metavar="ADDRESS", help="Use an existing dask cluster.")
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", metavar="RUN.zarr", help="Results; default runs/NAME.zarr.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="RUN.zarr", help="Results; default runs/NAME.zarr.")
+    ] = None,
     settings: SetOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no table.")] = False,
 ) -> None:

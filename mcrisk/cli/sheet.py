@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from mcrisk.cli import terminal
 from mcrisk.config.venue import Margin, Note, Venue
 from mcrisk.errors import printable
 
@@ -19,7 +20,7 @@ _UNITS = (("d", 86400.0), ("h", 3600.0), ("min", 60.0))
 
 def print_sheet(venue: Venue, console: Console | None = None) -> None:
     """Print the rulebook; sources are numbered and listed at the end."""
-    console = console or Console()
+    console = console or terminal.console()
     console.print(Text(f"{printable(venue.title)}  ({venue.name})", style="bold"))
     console.print(
         f"{printable(venue.operator)} · {venue.instrument} · {venue.index_type.replace('_', '-')} index · "
@@ -36,7 +37,13 @@ def print_sheet(venue: Venue, console: Console | None = None) -> None:
 
 
 def _section(venue: Venue, slot: str, part: BaseModel) -> Table:
-    table = Table(title=_TITLES.get(slot, slot.capitalize()), title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
+    table = Table(
+        title=_TITLES.get(slot, slot.capitalize()),
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        padding=(0, 2, 0, 0),
+    )
     for heading, share in (("rule", 3), ("value", 4), ("source", 1)):
         table.add_column(heading, ratio=share, overflow="fold", header_style="dim")
     for path, shown in _rows(slot, part):
@@ -105,7 +112,9 @@ def _note(venue: Venue, path: str) -> tuple[int, Note | None]:
 
 
 def _sources(venue: Venue) -> Table:
-    table = Table(title="Sources", title_justify="left", title_style="bold", box=None, show_header=False, padding=(0, 1, 0, 0))
+    table = Table(
+        title="Sources", title_justify="left", title_style="bold", box=None, show_header=False, padding=(0, 1, 0, 0)
+    )
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for number, note in enumerate(venue.provenance, 1):

@@ -5,18 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from mcrisk.cli.terminal import console
 from mcrisk.errors import printable
 from mcrisk.report import headline, verdicts
 from mcrisk.report.model import Cell
 from mcrisk.report.source import Run
 
-_TERMINAL = ("P(fund gone)", "required fund 99 %", "liquidated, mean", "P(ADL)", "winners' haircut ES 99 %", "unpaid, mean")
+_TERMINAL = (
+    "P(fund gone)",
+    "required fund 99 %",
+    "liquidated, mean",
+    "P(ADL)",
+    "winners' haircut ES 99 %",
+    "unpaid, mean",
+)
 _COLOURS = {"green": "green", "amber": "yellow", "red": "red", "grey": "dim"}
-_MINIMUM_WIDTH = 120  # rich assumes 80 columns when standard output is a file, which would fold every number
 
 
 def load(run: Path) -> Run:
@@ -24,21 +30,23 @@ def load(run: Path) -> Run:
     return Run.open(run)
 
 
-def console() -> Console:
-    probe = Console()
-    return probe if probe.is_terminal else Console(width=max(_MINIMUM_WIDTH, probe.width))
-
-
 def print_facts(run: Run, facts: dict[str, Any] | None) -> None:
     """Name, size, fingerprint and seed of the run."""
     facts = facts or {}
     out = console()
-    out.print(Text(f"{printable(run.name)}: {len(run.venues)} venues × {len(run.scenarios)} scenarios × {run.n_paths:,} paths"))
-    out.print(Text(f"fingerprint {str(facts.get('fingerprint', '?'))[:16]}   seed {printable(facts.get('seed', '?'))}\n"), style="dim")
+    out.print(
+        Text(
+            f"{printable(run.name)}: {len(run.venues)} venues × {len(run.scenarios)} scenarios × {run.n_paths:,} paths"
+        )
+    )
+    out.print(
+        Text(f"fingerprint {str(facts.get('fingerprint', '?'))[:16]}   seed {printable(facts.get('seed', '?'))}\n"),
+        style="dim",
+    )
 
 
 def print_headline(run: Run) -> None:
-    """Venue × scenario, the columns that answer who is hit; 95 % intervals follow the probability that the fund is gone."""
+    """Venue × scenario, the columns that say who is hit; P(fund gone) is followed by its 95 % interval."""
     source = headline.headline_table(run)
     shown = [i for i, column in enumerate(source.columns) if i < 2 or column.title in _TERMINAL]
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
@@ -73,7 +81,12 @@ def print_verdicts(run: Run) -> None:
 def breaches(run: Run) -> list[str]:
     """`venue: limit` of every red verdict."""
     judged = zip(run.venues, verdicts.judge(run))
-    return [f"{venue.name}: {verdicts.TITLES[key][0]}" for venue, row in judged for key, v in row.items() if v.colour == "red"]
+    return [
+        f"{venue.name}: {verdicts.TITLES[key][0]}"
+        for venue, row in judged
+        for key, v in row.items()
+        if v.colour == "red"
+    ]
 
 
 def _text(cell: Cell, *, interval: bool) -> Text:

@@ -49,7 +49,7 @@ def is_name(reference: str) -> bool:
 
 
 def find(kind: str, reference: str, *, beside: Path | None = None, where: str | None = None) -> Path:
-    """The file a reference means: a path, or a name looked up beside the referring file and then among the shipped ones.
+    """The file a reference means: a path, or a name, looked up beside the referring file and then among the shipped.
 
     Args:
         kind: a key of `KINDS`.
@@ -81,7 +81,7 @@ def _path(kind: str, reference: str, beside: Path | None, where: str | None) -> 
             return file
     raise InputError(
         f"no such file: {reference}", where, f"it was given as a {KINDS[kind]}",
-        suggest(Path(reference).stem, names(kind)) or f"check the path, or use a shipped name: {', '.join(names(kind))}",
+        suggest(Path(reference).stem, names(kind)) or f"check the path, or use a name: {', '.join(names(kind))}",
     )  # fmt: skip
 
 

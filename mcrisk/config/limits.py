@@ -1,4 +1,4 @@
-"""Risk limits of the first screen, judged at the bound of the 95 % interval that hurts. Source: defaults.md section 8."""
+"""Risk limits of the first screen, judged at the bound of the 95 % interval that hurts (defaults.md section 8)."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ class Limits(Model):
     enforce: bool = False
     break_even_jump: BreakEvenLimit = BreakEvenLimit()
     fund_over_required: FundLimit = FundLimit()
-    p_fund_depleted: UpperLimit = UpperLimit(green=0.001, amber=0.01)         # probability over the horizon
-    winners_haircut_es99: UpperLimit = UpperLimit(green=0.02, amber=0.10)     # share of the winners' profit
-    latent_deficit_p99: UpperLimit = UpperLimit(green=0.5, amber=1.0)         # over the fund
-    cover_two: UpperLimit = UpperLimit(green=0.5, amber=1.0)                  # over the fund
-    unpaid_after_adl: UpperLimit = UpperLimit(green=0.0, amber=0.0)           # quote currency
+    p_fund_depleted: UpperLimit = UpperLimit(green=0.001, amber=0.01)  # probability over the horizon
+    winners_haircut_es99: UpperLimit = UpperLimit(green=0.02, amber=0.10)  # share of the winners' profit
+    latent_deficit_p99: UpperLimit = UpperLimit(green=0.5, amber=1.0)  # over the fund
+    cover_two: UpperLimit = UpperLimit(green=0.5, amber=1.0)  # over the fund
+    unpaid_after_adl: UpperLimit = UpperLimit(green=0.0, amber=0.0)  # quote currency

@@ -78,7 +78,10 @@ def _tree(reference: Any, kind: str) -> tuple[Map, str]:
         return tree, "argument"
     if not isinstance(reference, (str, Path)):
         raise InputError(
-            f"a {catalog.KINDS[kind]} cannot be a {type(reference).__name__}", None, None, "give a name, a path or a mapping"
+            f"a {catalog.KINDS[kind]} cannot be a {type(reference).__name__}",
+            None,
+            None,
+            "give a name, a path or a mapping",
         )
     return load_tree(kind, str(reference)), str(reference)
 
@@ -122,8 +125,8 @@ def apply_override(tree: Map, override: Override, model: type[BaseModel]) -> Non
     """Set one value in a tree, in place.
 
     Steps of the key are separated by dots; in a list a step is an index, an item's `name`, or `*` for every item. The
-    value is YAML (`paths=100`, `venues=[kraken-preipo]`). Raises InputError when the key leads nowhere; keys further down
-    are judged by validation, with the same message as for a file.
+    value is YAML (`paths=100`, `venues=[kraken-preipo]`). Raises InputError when the key leads nowhere; keys further
+    down are judged by validation, with the same message as for a file.
     """
     place = Place(override.label)
     steps = [step for step in override.key.replace("[", ".").replace("]", "").split(".") if step]

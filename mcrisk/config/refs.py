@@ -152,7 +152,9 @@ def _same_kind(base: Map, over: Map) -> bool:
 
 def _append(base: Any, more: Any, place: Place) -> Seq:
     if not isinstance(base, Seq) or not isinstance(more, Seq):
-        raise InputError("`key+` appends a list to the base's list", str(place), None, "drop the + to replace the value")
+        raise InputError(
+            "`key+` appends a list to the base's list", str(place), None, "drop the + to replace the value"
+        )
     out = Seq(place)
     for seq in (base, more):
         for item, at in zip(seq, seq.places):

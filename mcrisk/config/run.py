@@ -1,7 +1,7 @@
 """A run as data: which venues, scenarios, markets and books, how many paths, how it is executed, what is judged.
 
-Field names are the YAML keys, the `--set` paths, the Python arguments and the JSON schema. Units: seconds (durations may
-be written `30d`), fractions (0.01 = 1 %), quote currency. Shipped runs: `configs/quickstart.yaml`, `configs/full.yaml`.
+Field names are the YAML keys, the `--set` paths, the Python arguments and the JSON schema. Units: seconds (durations
+may be written `30d`), fractions (0.01 = 1 %), quote currency. Shipped runs: `configs/quickstart.yaml`, `configs/full.yaml`.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from mcrisk.config.base import Fraction, Model, Positive
+from mcrisk.config.base import Model, Positive
 from mcrisk.config.book import BookSpec
 from mcrisk.config.limits import Limits
 from mcrisk.config.refs import Ref, as_map, compose, load_tree
-from mcrisk.config.scenario import Grid, Liquidity, PriceModel, Scenario
+from mcrisk.config.scenario import Correlation, Grid, Liquidity, PriceModel, Scenario
 from mcrisk.config.source import Map, Place
 from mcrisk.config.venue import Venue
 
@@ -32,25 +32,18 @@ class Market(Model):
 
     name: Name
     prices: Annotated[PriceModel, Ref("prices", default="near")]
-    initial_price: Positive | None = None       # quote currency; null = the venue's contract.initial_price
-    open_interest_multiple: Positive = 1.0      # × the venue's one-sided open interest
-
-
-class Correlation(Model):
-    """How the markets of a run hang together; without effect on a single market."""
-
-    diffusion: Fraction = 0.5                   # of the Brownian parts, every pair
-    common_jump_share: float = Field(0.3, ge=0, lt=1)   # share of jumps that hit all markets at once
+    initial_price: Positive | None = None  # quote currency; null = the venue's contract.initial_price
+    open_interest_multiple: Positive = 1.0  # × the venue's one-sided open interest
 
 
 class Execution(Model):
-    """How the work is done. Never changes results, except that `backend` may move last bits (and is fingerprinted)."""
+    """How the work is done. Never changes results, but `backend` may move last bits (and is fingerprinted)."""
 
     backend: Literal["auto", "jax", "native", "cupy"] = "auto"
-    workers: int | None = Field(None, ge=1, le=4096)    # processes; null = one per core
-    scheduler: str | None = None                        # address of an existing dask cluster
+    workers: int | None = Field(None, ge=1, le=4096)  # processes; null = one per core
+    scheduler: str | None = None  # address of an existing dask cluster
     block_paths: int = Field(1024, ge=32, le=1_048_576)  # one block = one task = one shard of the store
-    lane_paths: int = Field(256, ge=32, le=4096)        # paths that run through the kernel together
+    lane_paths: int = Field(256, ge=32, le=4096)  # paths that run through the kernel together
 
     @model_validator(mode="after")
     def _whole_lanes(self) -> Execution:
@@ -74,7 +67,7 @@ class RunConfig(Model):
     name: Name
     title: str = ""
     seed: int = Field(20261120, ge=0, lt=2**64)
-    paths: int = Field(gt=0, le=10**12)                 # per venue and scenario
+    paths: int = Field(gt=0, le=10**12)  # per venue and scenario
     start: datetime = datetime(2026, 11, 20, tzinfo=UTC)  # of time 0; funding boundaries and sessions follow it
     venues: tuple[VenueRef, ...] = Field(min_length=1)
     scenarios: tuple[ScenarioRef, ...] = Field(min_length=1)
@@ -82,15 +75,15 @@ class RunConfig(Model):
     correlation: Correlation = Correlation()
     grid: Annotated[Grid, Ref("grids", default="default")]
     book: Annotated[BookSpec, Ref("books", default="default")]
-    venue_books: dict[str, BookRef] = Field(default_factory=dict)   # per venue name, instead of `book`
-    liquidity: LiquidityRef | None = None       # for all venues; null = the one each venue names
+    venue_books: dict[str, BookRef] = Field(default_factory=dict)  # per venue name, instead of `book`
+    liquidity: LiquidityRef | None = None  # for all venues; null = the one each venue names
     venue_liquidity: dict[str, LiquidityRef] = Field(default_factory=dict)  # per venue name; the others are filled in
     execution: Execution = Execution()
     limits: Limits = Limits()
     report: ReportInfo = ReportInfo()
-    assumption_strip: bool = True               # run the assumptions of defaults.md section 8 low and high
-    break_even: bool = True                     # search the smallest jump that empties the fund
-    strip_paths: int = Field(256, gt=0)         # per venue and setting of the strip and of the break-even search
+    assumption_strip: bool = True  # run the assumptions of defaults.md section 8 low and high
+    break_even: bool = True  # search the smallest jump that empties the fund
+    strip_paths: int = Field(256, gt=0)  # per venue and setting of the strip and of the break-even search
 
     @staticmethod
     def complete_tree(tree: Map) -> tuple[str, ...]:

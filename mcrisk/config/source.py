@@ -96,7 +96,9 @@ def read_yaml(path: str | Path) -> Map:
         raise InputError("the file is not UTF-8 text", f"{file}:{line}", None, "save it as UTF-8 YAML") from None
     value = parse_yaml(text, str(file))
     if value is None:
-        raise InputError("the file is empty", str(file), "a configuration is a YAML mapping", "see configs/quickstart.yaml")
+        raise InputError(
+            "the file is empty", str(file), "a configuration is a YAML mapping", "see configs/quickstart.yaml"
+        )
     if not isinstance(value, Map):
         raise InputError(
             "the file holds no mapping", str(file), f"a configuration is a mapping of keys, this is a {_kind(value)}",
@@ -157,14 +159,20 @@ class _Composer:
     def _node(self, event: Any, depth: int) -> Any:
         self.nodes += 1
         if self.nodes > MAX_NODES or depth > MAX_DEPTH:
-            self._refuse(event, "the document is nested too deeply or too large", "split it into files and refer by name")
+            self._refuse(
+                event, "the document is nested too deeply or too large", "split it into files and refer by name"
+            )
         if isinstance(event, yaml.AliasEvent) or event.anchor:
-            self._refuse(event, "anchors and aliases (&name, *name) are not allowed", "use `base: NAME` to reuse a model")
+            self._refuse(
+                event, "anchors and aliases (&name, *name) are not allowed", "use `base: NAME` to reuse a model"
+            )
         if event.tag not in (None, "!"):
             self._refuse(event, f"the tag {event.tag} is not allowed", "write plain values without !tags")
         if isinstance(event, yaml.ScalarEvent):
             return scalar(event.value) if event.implicit[0] else event.value
-        return self._sequence(event, depth) if isinstance(event, yaml.SequenceStartEvent) else self._mapping(event, depth)
+        return (
+            self._sequence(event, depth) if isinstance(event, yaml.SequenceStartEvent) else self._mapping(event, depth)
+        )
 
     def _sequence(self, start: Any, depth: int) -> Seq:
         out = Seq(self._place(start))
