@@ -49,14 +49,14 @@ def generate(
     venue: Venue | Sequence[Venue],
     markets: Sequence[str],
     seed: int,
-    company_kind: CompanyKind | None = None,
+    company_kind: CompanyKind | Sequence[CompanyKind] | None = None,
 ) -> Book:
     """A balanced book of `spec.accounts` accounts over `markets` of one venue.
 
     Args:
         venue: the profile of every market, or one per market (variants of a venue).
         markets: names; part of the random key, so that a market has the same people on every venue.
-        company_kind: overrides `spec.company_kind` (share of hedged shorts).
+        company_kind: overrides `spec.company_kind` (share of hedged shorts); one, or one per market.
 
     Per market, one-sided open interest is the venue's, unless position limits leave no room for it (then `notes` says so);
     quantities net to zero within rounding; nobody is above a position limit or below initial margin.
@@ -65,8 +65,9 @@ def generate(
         InputError: no markets, repeated names, too few accounts, unknown leverage mix.
     """
     draft = _people(spec, venue, tuple(markets), seed)
+    kinds = company_kind or spec.company_kind
     for m in range(len(draft.markets)):
-        _places(draft, spec, m, company_kind or spec.company_kind)
+        _places(draft, spec, m, kinds if isinstance(kinds, str) else kinds[m])
     allowed = _largest_leverage(draft)
     wanted = leverage.assign(spec, draft.venues, draft.home, draft.notional, _fixed_leverage(draft, spec),
                              draft.people[:, _BAND], draft.people[:, _WITHIN], allowed)

@@ -252,12 +252,12 @@ def _balanced(book: Book, house_account: str | None, tolerance: float, path: Pat
 
 def _absorbed(book: Book, house: int, name: str, path: Path) -> Book:
     """The difference goes to an account of the file, at the market's mean entry price, collateral unchanged."""
-    gap = -book.quantity.sum(0)
     held = book.quantity[house]
+    after = -np.delete(book.quantity, house, axis=0).sum(0)      # not held + gap: a huge held would drown the others
+    gap = after - held
     if book.margin_mode[house] == ISOLATED and np.any((gap != 0) & (held == 0) & np.any(held != 0)):
         raise InputError(f"house account '{name}' is isolated in another market than the difference", where=str(path),
                          remedy="make it cross, or name an account that is not in the file")
-    after = held + gap
     quantity, entry = book.quantity.copy(), book.entry_price.copy()
     mean = _mean_entry(book.quantity, book.entry_price)
     # growing positions average their entries; shrinking ones keep theirs; flipped ones start at the mean

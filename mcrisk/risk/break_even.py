@@ -25,9 +25,8 @@ def break_even(
         hits, trials: [k] paths whose fund is gone, and paths, per size.
 
     The estimate interpolates linearly between grid points and is the first one if that already suffices. Bounds are grid
-    points: below `lower` every size is significantly under the threshold, and from `upper` on significantly over it.
-    `lower` is 0 when the smallest size may be enough; `upper` (and the estimate) are infinite, not NaN, never: NaN means
-    that no size on the grid is enough, `lower` then says from where on that is not excluded.
+    points: up to `lower` every size is significantly under the threshold, from `upper` on significantly over it. `lower` is
+    0 when the smallest size may be enough. NaN estimate: no size tried is enough; NaN upper: none surely is.
     """
     x, counts = np.asarray(severity, float), np.asarray(trials, float)
     if x.ndim != 1 or x.size == 0 or np.any(np.diff(x) <= 0) or x[0] <= 0:

@@ -1,17 +1,14 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-import yaml
 
 from mcrisk.config.book import BookSpec
-
-BOOKS = Path(__file__).parents[2] / "configs" / "books"
+from mcrisk.config.refs import load_tree
 
 
 def load(name: str) -> dict:
-    return yaml.safe_load((BOOKS / f"{name}.yaml").read_text(encoding="utf-8"))
+    """The tree of a shipped book, with its base merged."""
+    return dict(load_tree("books", name))
 
 
 @pytest.fixture(scope="session")
