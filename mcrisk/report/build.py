@@ -97,7 +97,7 @@ def _headline(run: Run) -> Section:
 
 
 def _around(run: Run) -> Section:
-    out = Section("event", "Around the event, venue by venue")
+    out = Section("event", "Around the event")
     fan = figures.fan_figure(run)
     if fan is None:
         out.missing.append("Bands around the event were not stored, so there is no fan chart.")
@@ -107,7 +107,7 @@ def _around(run: Run) -> Section:
 
 
 def _money(run: Run, cells: figures.Cells) -> Section:
-    return Section("money", "Losses and who pays",
+    return Section("money", "Losses, and who pays",
                    blocks=[figures.histogram_figure(run, cells), figures.waterfall_figure(run, cells)])
 
 

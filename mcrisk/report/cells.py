@@ -9,7 +9,7 @@ import numpy as np
 from mcrisk.report.source import NAN, Run
 
 GRID = np.geomspace(1e-4, 1.0, 33)                                  # deficit as a share of one-sided open interest
-BINS = (0.0, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.10, 0.20)    # edges of the loss histogram, last one open
+BINS = (0.0, 0.001, 0.005, 0.01, 0.02, 0.05, 0.10, 0.20)    # edges of the loss histogram, last one open
 TIMES = np.concatenate([[0.0, 10.0, 30.0], np.geomspace(60.0, 172_800.0, 36)])
 PAYERS = (
     ("traders_loss", "traders' collateral"), ("fund_loss", "insurance fund"), ("backstop_loss", "backstop"),

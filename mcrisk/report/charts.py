@@ -14,22 +14,17 @@ from mcrisk.report.svg import Plot, Scale, around_event, linear, logarithmic, te
 STYLES = ("s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7")
 
 
-def short_percent(value: float) -> str:
-    """Tick labels: '0.1 %', '10 %'."""
-    return f"{100 * value:g} %".replace("-", "−")
-
-
 def _probability_axis(n_paths: int) -> Scale:
     floor = 10.0 ** math.floor(math.log10(1.0 / max(n_paths, 10)))
-    return logarithmic(max(floor, 1e-6), 1.0, short_percent)
+    return logarithmic(max(floor, 1e-6), 1.0, fmt.plain_percent)
 
 
 def exceedance(name: str, lines: Sequence[tuple[str, np.ndarray]], n_paths: int,
-               marks: Sequence[tuple[float, str]], loss_title: str) -> str:
+               marks: Sequence[tuple[float, str]], loss_title: str, width: int = 380, height: int = 250) -> str:
     """P(loss > x) on log–log axes with bands; `marks` are labelled vertical lines (fund, fund + backstop)."""
     y = _probability_axis(n_paths)
-    plot = Plot(logarithmic(GRID[0], 1.0, short_percent), y, loss_title, "probability of more",
-                f"{name}: probability that the loss exceeds a share of open interest")
+    plot = Plot(logarithmic(GRID[0], 1.0, fmt.plain_percent), y, loss_title, "probability of more",
+                f"{name}: probability that the loss exceeds a share of open interest", width, height)
     for style, values in lines:
         shown = np.where(values[:, :1] > 0, values, np.nan)
         plot.band(GRID, np.maximum(shown[:, 1], y.lo), shown[:, 2], style)
@@ -46,12 +41,18 @@ def _marks(plot: Plot, marks: Sequence[tuple[float, str]]) -> None:
         plot.vertical(x, text, "q", anchor if plot.x(x) < 0.75 else "end")
 
 
+def _change(relative: float) -> str:
+    """Tick label of a price relative to the one before the event: '+50 %', '0', '−25 %'."""
+    text = fmt.plain_percent(round(relative - 1, 6))
+    return f"+{text}" if relative > 1 + 1e-9 else "0" if abs(relative - 1) < 1e-9 else text
+
+
 def fan(name: str, time: np.ndarray, series: dict[str, np.ndarray], middle: int, low: int, high: int,
-        span: tuple[float, float]) -> str:
+        span: tuple[float, float], width: int = 380, height: int = 250) -> str:
     """last, index and mark around the event: edges at two quantiles, the mark's range filled, medians thin."""
-    plot = Plot(around_event(float(time[0]), float(time[-1])), linear(*span, lambda v: f"{100 * (v - 1):+.0f} %".replace("-", "−").replace("+0 %", "0 %")),
+    plot = Plot(around_event(float(time[0]), float(time[-1])), linear(*span, _change),
                 "time from the event", "change since just before the event",
-                f"{name}: last, index and mark around the event")
+                f"{name}: last, index and mark around the event", width, height)
     plot.vertical(0.0, "event", "q")
     if "mark" in series:
         plot.band(time, series["mark"][:, low], series["mark"][:, high], "s5")
@@ -63,11 +64,11 @@ def fan(name: str, time: np.ndarray, series: dict[str, np.ndarray], middle: int,
     return plot.render()
 
 
-def share_over_time(name: str, lines: Sequence[tuple[str, np.ndarray]], y_title: str) -> str:
+def share_over_time(name: str, lines: Sequence[tuple[str, np.ndarray]], y_title: str, width: int = 380, height: int = 250) -> str:
     """Cumulative share of paths over time since the event."""
     top = max([0.05, *(float(np.max(v)) for _, v in lines)])
-    plot = Plot(around_event(0.0, float(TIMES[-1])), linear(0.0, min(1.0, top * 1.05), short_percent),
-                "time from the event", y_title, name)
+    plot = Plot(around_event(0.0, float(TIMES[-1])), linear(0.0, min(1.0, top * 1.05), fmt.plain_percent),
+                "time from the event", y_title, name, width, height)
     for style, values in lines:
         plot.line(TIMES, values, style)
     return plot.render()
@@ -82,16 +83,16 @@ def histogram(name: str, cell: CellSummary, fund_share: float, layers_share: flo
     """Share of paths per loss bin (log scale, so that the tail is visible), coloured by who can absorb it."""
     shares, labels = cell.histogram, bin_labels()
     floor = 10.0 ** math.floor(math.log10(max(1e-7, min([s for s in shares if s > 0] or [1.0]) * 0.5)))
-    y = logarithmic(floor, 1.0, short_percent)
+    y = logarithmic(floor, 1.0, fmt.plain_percent)
     x = Scale(0.0, float(len(shares)), [(k + 0.5, text) for k, text in enumerate(labels)])
-    plot = Plot(x, y, "deficit, % of one-sided open interest", "share of paths", f"{name}: distribution of the deficit")
+    plot = Plot(x, y, "deficit, % of one-sided open interest", "share of paths (bars: %)", f"{name}: distribution of the deficit")
     uppers = (0.0, *BINS[1:], math.inf)
     for k, share in enumerate(shares):
         if share <= 0:
             continue
         style = "fine" if uppers[k] <= fund_share * 1.0001 else "warn" if uppers[k] <= layers_share * 1.0001 else "bad"
         plot.bar(k + 0.12, k + 0.88, floor, float(share), style)
-        plot.text(k + 0.5, float(share), fmt.percent(float(share)), "value", "middle", dy=-4)
+        plot.text(k + 0.5, float(share), f"{100 * share:.2g}", "value", "middle", dy=-4)
     return plot.render()
 
 
@@ -118,17 +119,17 @@ def waterfall(name: str, payers: dict[str, float]) -> str:
         if k < len(values) - 1:
             out.append(f'<line class="g" x1="{left + at * scale:.1f}" x2="{left + at * scale:.1f}" y1="{y + 3}" y2="{y + row + 3}"/>')
     height = top + row * len(values) + 26
-    out.append(text_at(left, height - 8, "% of one-sided open interest, cumulated downwards", "axis"))
+    out.append(text_at(width / 2 + 20, height - 8, "% of one-sided open interest, step by step", "axis", "middle"))
     return Plot(Scale(0, 1, []), Scale(0, 1, []), "", "", f"{name}: who pays", width, height, shapes=out).render()
 
 
-def tornado(name: str, rows: Sequence[tuple[str, float, float]], x_title: str, label) -> str:
+def tornado(name: str, rows: Sequence[tuple[str, float, float]], x_title: str) -> str:
     """One bar per assumption from its low to its high effect, largest on top."""
     spread = [v for _, a, b in rows for v in (a, b) if math.isfinite(v)] or [0.0]
     reach = max(max(abs(v) for v in spread), 1e-9) * 1.1
     height = 24 * len(rows) + 62
-    plot = Plot(linear(-reach, reach, label), Scale(0, max(1, len(rows)), []), x_title, "",
-                f"{name}: effect of assumptions", height=height, left=150, top=8)
+    plot = Plot(linear(-reach, reach, lambda v: f"{100 * v:+g}".replace("-", "−") if v else "0"), Scale(0, max(1, len(rows)), []), x_title, "",
+                f"{name}: effect of assumptions", height=height, left=140, top=8)
     for k, (text, low, high) in enumerate(rows):
         y = len(rows) - k - 0.5
         for value, style in ((low, "s0"), (high, "s1")):

@@ -13,6 +13,7 @@ from mcrisk.report.cells import GRID, TIMES
 from mcrisk.report.headline import scaled
 from mcrisk.report.model import Cell, Column, Figure, Panel, Section, Table, cell
 from mcrisk.report.source import NAN, Run, VenueInfo
+from mcrisk.risk.intervals import paired_difference
 
 ANCHORED = ("kraken-preipo", "kraken")
 SELF_REFERENTIAL = ("okx-premarket-perp", "okx-preipo-perp", "okx-prelaunch-futures", "okx")
@@ -94,10 +95,10 @@ def _fans(run: Run, both: list[tuple[VenueInfo, dict[str, np.ndarray]]], gaps: d
     span = figures.span_of([s for _, s in both], low, high)
     for venue, series in both:
         gaps[venue.index] = detachment(time, series, low)
-    panels = [Panel(v.name, charts.fan(v.name, time, s, middle, low, high, span)) for v, s in both]
+    panels = [Panel(v.name, charts.fan(v.name, time, s, middle, low, high, span, 460, 300)) for v, s in both]
     a, b = (gaps[v.index] for v, _ in both)
-    see = (f"Compare the filled mark with the dotted last trade: at the low quantile they are up to {fmt.percent(abs(a.largest))} apart at "
-           f"{both[0][0].name} and up to {fmt.percent(abs(b.largest))} at {both[1][0].name}.")
+    see = (f"Compare the filled mark with the dotted last trade: at the low quantile they are more than {fmt.plain_percent(VISIBLE)} apart for "
+           f"{fmt.seconds(a.lasts)} at {both[0][0].name} and for {fmt.seconds(b.lasts)} at {both[1][0].name}.")
     return Figure("designs-fan", "The same news in two rulebooks", see, panels, figures.SERIES_LEGEND,
                   figures.fan_table(run, [v for v, _ in both], run.shock, time, positions), wide=True)
 
@@ -114,7 +115,7 @@ def _kraken_sentence(run: Run, venue: VenueInfo, gap: Detachment | None) -> str:
     if abs(gap.largest) <= VISIBLE:
         return f"{venue.name}: in this run the mark stays within {fmt.percent(abs(gap.largest))} of its own book{'; ' + hidden if hidden else ''}."
     return (f"{venue.name}: {fmt.seconds(gap.at)} after the news its own book trades at {fmt.signed_percent(gap.last_then)} while the mark still says "
-            f"{fmt.signed_percent(gap.mark_then)}, and they stay more than {fmt.percent(VISIBLE)} apart for {fmt.seconds(gap.lasts)}"
+            f"{fmt.signed_percent(gap.mark_then)}, and they stay more than {fmt.plain_percent(VISIBLE)} apart for {fmt.seconds(gap.lasts)}"
             f"{'; behind that mark ' + hidden if hidden else ''}.")
 
 
@@ -134,14 +135,14 @@ def _contrast(run: Run, kraken: VenueInfo, okx: VenueInfo) -> str:
     names = ("bad_debt",)
     a = run.cell(kraken.index, run.shock, names)["bad_debt"] / kraken.open_interest
     b = run.cell(okx.index, run.shock, names)["bad_debt"] / okx.open_interest
-    d = a - b
-    half = 1.959963984540054 * float(np.std(d, ddof=1)) / np.sqrt(d.size) if d.size > 1 else NAN
-    mean = float(np.mean(d))
-    if not fmt.known(mean) or not fmt.known(half):
+    if not np.isfinite(a - b).all():
         return "The paired difference of their deficits is not resolved."
-    rng = f"{fmt.signed_percent(mean - half)} to {fmt.signed_percent(mean + half)}"
-    if abs(mean) <= half:
-        return f"Path by path their deficits do not differ by more than noise (mean difference {fmt.signed_percent(mean)} of open interest, {rng})."
+    mean, low, high = paired_difference(a, b)
+    if not fmt.known(low):
+        return f"The paired difference of their deficits is not resolved on {fmt.count(run.n_paths)} paths."
+    rng = fmt.interval(low, high, "points")
+    if low <= 0 <= high:
+        return f"Path by path their deficits do not differ by more than noise (mean difference {fmt.points(mean)} of open interest, {rng})."
     more, less = (kraken, okx) if mean > 0 else (okx, kraken)
     return (f"Path by path {more.name} ends with the larger hole: {fmt.percent(abs(mean))} of open interest more than {less.name} on average "
             f"(paired difference {rng}).")
@@ -150,9 +151,9 @@ def _contrast(run: Run, kraken: VenueInfo, okx: VenueInfo) -> str:
 def _timing(run: Run, kraken: VenueInfo, okx: VenueInfo, cells: figures.Cells) -> Figure:
     pair = [("s2", kraken, cells[kraken.index, run.shock]), ("s3", okx, cells[okx.index, run.shock])]
     when = charts.share_over_time("Share of paths with a first liquidation, by time after the event",
-                                  [(style, one.liquidated_by) for style, _, one in pair], "paths with a liquidation")
+                                  [(style, one.liquidated_by) for style, _, one in pair], "paths with a liquidation", 460, 300)
     hidden = charts.exceedance("Latent deficit", [(style, one.latent_exceed) for style, _, one in pair], run.n_paths, [],
-                               "latent deficit, % of one-sided open interest")
+                               "latent deficit, % of one-sided open interest", 460, 300)
     table = Table("designs-timing", "Paths with a first liquidation by then", [Column("venue"), *(Column(fmt.seconds(float(t)), "percent") for t in TIMES[::5])])
     for _, venue, one in pair:
         table.add(venue.name, *(float(x) for x in one.liquidated_by[::5]))
@@ -172,7 +173,7 @@ def _numbers(run: Run, kraken: VenueInfo, okx: VenueInfo, cells: figures.Cells, 
     if gaps:
         get = lambda f, show: [Cell(getattr(gaps[v.index], f), show(getattr(gaps[v.index], f))) for v in pair]
         table.add("largest mark-to-last gap at the low quantile", *get("largest", fmt.signed_percent))
-        table.add(f"time more than {fmt.percent(VISIBLE)} apart", *get("lasts", fmt.seconds))
+        table.add(f"time more than {fmt.plain_percent(VISIBLE)} apart", *get("lasts", fmt.seconds))
         table.add("index halfway down after", *get("index_delay", fmt.seconds))
         table.add("mark halfway down after", *get("half_way", fmt.seconds))
     first = [cells[v.index, run.shock].median_first_liquidation for v in pair]

@@ -30,7 +30,7 @@ def exceedance_figure(run: Run, cells: Cells) -> Figure:
     """P(deficit > x) per venue, a line per scenario."""
     styles, panels = scenario_styles(run), []
     table = Table("exceedance", "Probability that the deficit exceeds a share of open interest",
-                  [Column("venue"), Column("scenario"), *(Column(f"> {fmt.percent(x)}", "percent") for x in THRESHOLDS)],
+                  [Column("venue"), Column("scenario"), *(Column(f"> {fmt.plain_percent(x)}", "percent") for x in THRESHOLDS)],
                   has_intervals=True)
     for venue in run.venues:
         lines = [(styles[s], cells[venue.index, s].exceed) for s in styles]
@@ -38,7 +38,7 @@ def exceedance_figure(run: Run, cells: Cells) -> Figure:
         marks = [(fund, "fund")] if fund > 0 else []
         marks += [(layers, "fund + backstop" if fund > 0 else "backstop")] if venue.backstop > 0 else []
         panels.append(Panel(venue.name, charts.exceedance(venue.name, lines, run.n_paths, marks, "deficit, % of one-sided open interest"),
-                            "" if layers > 0 else "no fund and no backstop: every deficit lands on traders"))
+                            "" if layers > 0 else "No fund and no backstop: every deficit lands on traders."))
         for s, name in enumerate(run.scenarios):
             at = [np.argmin(np.abs(np.log(GRID / x))) for x in THRESHOLDS]
             rows = cells[venue.index, s].exceed[at]
@@ -60,7 +60,7 @@ def _beyond(run: Run, cells: Cells) -> str:
         return "A line is the probability that losses beyond collateral exceed that share of open interest; no venue here has a fund to stop it."
     p, venue, s = max(options, key=lambda o: o[0])
     return (f"Right of the vertical line nothing but the winners is left to pay: {venue.name} gets there on {fmt.percent(p)} "
-            f"of {label(run.scenarios[s])} paths, more often than any other venue with a fund.")
+            f"of {label(run.scenarios[s])} paths, more often than any other venue with a fund or backstop.")
 
 
 def histogram_figure(run: Run, cells: Cells) -> Figure:
@@ -150,7 +150,7 @@ def fan_figure(run: Run) -> Figure | None:
                     "" if one else "no event in this scenario")
               for v, one in zip(run.venues, all_series)]
     name = label(run.scenarios[s])
-    see = (f"Outer lines are the {fmt.percent(float(q[low]))} and {fmt.percent(float(q[high]))} quantiles, thin lines the medians, under {name}: "
+    see = (f"Outer lines are the {fmt.plain_percent(float(q[low]))} and {fmt.plain_percent(float(q[high]))} quantiles, thin lines the medians, under {name}: "
            "where the filled range of the mark lags behind the dotted last trade, liquidations wait while losses grow.")
     return Figure("fan", "Around the event", see, panels, SERIES_LEGEND, fan_table(run, run.venues, s, time, low_mid_high))
 
@@ -165,5 +165,5 @@ def fan_table(run: Run, venues: list[VenueInfo], s: int, time: np.ndarray, posit
     for venue in venues:
         for key, values in band_series(run, venue, s).items():
             for position in positions:
-                table.add(venue.name, key, fmt.percent(float(q[position])), *(float(values[i, position] - 1) for i in at))
+                table.add(venue.name, key, fmt.plain_percent(float(q[position])), *(float(values[i, position] - 1) for i in at))
     return table

@@ -85,6 +85,17 @@ def percent(value: float | None) -> str:
     return f"{_digits(hundred, 3 if abs(hundred) >= 100 else 2)}{NARROW}%"
 
 
+def plain_percent(value: float) -> str:
+    """For thresholds and ticks, which are round: '0.1 %', '10 %'."""
+    return f"{100 * value:g}{NARROW}%".replace("-", "−")
+
+
+def points(value: float | None) -> str:
+    """A difference of two shares in percentage points: '+5.6 pp'."""
+    text = percent(value).replace("%", "pp")
+    return f"+{text}" if known(value) and value > 0 else text
+
+
 def signed_percent(value: float | None) -> str:
     """Like `percent` with an explicit plus sign: '+42 %', '−36 %'."""
     text = percent(value)
@@ -132,7 +143,7 @@ def seconds(value: float | None) -> str:
 
 
 FORMATS = {
-    "percent": percent, "signed_percent": signed_percent, "money": money, "ratio": ratio,
+    "percent": percent, "signed_percent": signed_percent, "points": points, "money": money, "ratio": ratio,
     "number": number, "count": count, "seconds": seconds, "text": lambda v: clean(v) if v is not None else "",
 }
 
@@ -141,12 +152,20 @@ def interval(lower: float | None, upper: float | None, kind: str) -> str:
     """The 95 % interval beside an estimate; a side the sample cannot give says so."""
     show = FORMATS[kind]
     if known(lower) and known(upper):
-        return f"{show(lower)} to {show(upper)}"
+        return _span(show(lower), show(upper))
     if known(lower):
-        return f"from {show(lower)}, upper bound {NOT_RESOLVED}"
+        return f"≥ {show(lower)}, upper bound {NOT_RESOLVED}"
     if known(upper):
-        return f"up to {show(upper)}, lower bound {NOT_RESOLVED}"
+        return f"≤ {show(upper)}, lower bound {NOT_RESOLVED}"
     return f"interval {NOT_RESOLVED}"
+
+
+def _span(low: str, high: str) -> str:
+    """'4.1–5.2 %' where both ends carry the same unit, 'a to b' where signs would blur the dash."""
+    head, gap, unit = high.rpartition(NARROW)
+    if gap and not unit[:1].isdigit() and low.endswith(gap + unit):
+        low, high = low[: -len(gap + unit)], high
+    return f"{low} to {high}" if "−" in low + high or "+" in low + high or "<" in low else f"{low}–{high}"
 
 
 def join(words: list[str]) -> str:

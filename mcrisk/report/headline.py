@@ -35,14 +35,16 @@ def verdict_table(run: Run, judged: list[dict[str, verdicts.Verdict]]) -> Table:
 
 
 def _verdict_cell(found: verdicts.Verdict, kind: str) -> Cell:
-    if found.bound is None:
+    if found.interval is None:
         return Cell(None, "not computed", verdict="grey")
-    b = found.bound
-    text = "∞" if b.estimate == float("inf") and found.key != "fund_over_required" else None
-    item = cell(b.estimate, kind, b.lower, b.upper, with_range=True, verdict=found.colour, text=text)
+    b = found.interval
+    if b.estimate == float("inf") and found.limit != "fund_over_required":
+        return Cell(b.estimate, "no fund", verdict=found.colour)
+    item = cell(b.estimate, kind, b.lower, b.upper, with_range=True, verdict=found.colour)
     if not found.text:
         return item
-    return Cell(item.value, item.text, item.lower, item.upper, f"{item.range_text}; {found.text}", item.verdict)
+    text = "far" if found.text.startswith("beyond") else item.text
+    return Cell(item.value, text, item.lower, item.upper, "; ".join(t for t in (item.range_text, fmt.clean(found.text)) if t), item.verdict)
 
 
 def limit_rules(run: Run) -> Table:

@@ -1,18 +1,30 @@
-"""Which stored metric answers which question: the report's keys and the names a store may use for them."""
+"""Which stored metric answers which question, and how a metric is called in sentences."""
 
 from __future__ import annotations
 
 ALIASES: dict[str, tuple[str, ...]] = {
-    "p_depleted": ("p_depleted", "p_fund_depleted"),
+    "p_depleted": ("p_fund_depleted",),
     "required_fund_99": ("required_fund_99",),
     "required_fund_999": ("required_fund_999",),
-    "es_99": ("es_99_bad_debt", "es_99"),
+    "es_99": ("es_99_bad_debt",),
     "p_adl": ("p_adl",),
     "adl_wealth_mean": ("adl_wealth_mean",),
     "liquidated_notional_mean": ("liquidated_notional_mean",),
     "latent_deficit_99": ("latent_deficit_99",),
     "winners_haircut_es99": ("winners_haircut_es99",),
-    "cover_two": ("cover_two",),
     "unpaid_mean": ("unpaid_mean",),
     "mark_index_gap_99": ("mark_index_gap_99",),
 }
+LABELS = {
+    "p_fund_depleted": "P(fund gone)", "p_bad_debt": "P(any deficit)", "p_adl": "P(ADL)", "p_unpaid": "P(unpaid)",
+    "required_fund_99": "required fund at 99 %", "required_fund_999": "required fund at 99.9 %",
+    "es_99_bad_debt": "deficit, ES 99 %", "bad_debt_mean": "mean deficit", "var_99_bad_debt": "deficit at 99 %",
+    "winners_haircut_es99": "winners' haircut, ES 99 %", "latent_deficit_99": "latent deficit at 99 %",
+}
+
+
+def label(metric: str) -> str:
+    """How a stored metric is called in sentences; a share of open interest says so."""
+    if metric.endswith("_of_oi"):
+        return f"{label(metric[:-6])} (of open interest)"
+    return LABELS.get(metric, metric.replace("_", " "))

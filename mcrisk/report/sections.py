@@ -8,6 +8,7 @@ import numpy as np
 
 from mcrisk.report import charts, figures
 from mcrisk.report import format as fmt
+from mcrisk.report import names as names_of
 from mcrisk.report.model import Cell, Column, Figure, Panel, Section, Table, cell
 from mcrisk.report.source import NAN, Run
 
@@ -87,40 +88,40 @@ def _risk(part: Any, name: str, kind: str, a: int) -> Cell:
 
 def strip_section(run: Run) -> Section:
     """Assumptions ranked by effect, and every value marked as an assumption."""
-    out = Section("assumptions", "Assumptions and what they are worth")
+    out = Section("assumptions", "Assumptions")
     if run.has("strip"):
-        out.blocks.append(_strip_figure(run, out))
+        out.blocks += _strip_blocks(run)
     else:
         out.missing.append("The assumptions were not run low and high, so their effect and the model-risk add-on are not computed.")
     out.blocks.append(notes_table(run))
     return out
 
 
-def _strip_figure(run: Run, out: Section) -> Figure:
+def _strip_blocks(run: Run) -> list[Figure | Table]:
     data = run.group("strip")
     dims = ("venue", "assumption", "level")
     values = data["value"].transpose(*dims).values
     diff = data["difference"].transpose(*dims).values if "difference" in data else np.full(values.shape, NAN)
     low, high = (data[k].transpose(*dims).values if k in data else np.full(values.shape, NAN) for k in ("lower", "upper"))
     names, levels = [fmt.clean(a) for a in data["assumption"].values], [fmt.clean(v) for v in data["level"].values]
-    metric = figures.label(fmt.clean(data.attrs.get("metric", "headline metric")))
+    metric = names_of.label(fmt.clean(data.attrs.get("metric", "headline metric")))
     panels, addons = [], {}
     title = f"Effect of each assumption on {metric}"
     table = Table("strip", title, [Column("venue"), Column("assumption"), Column("level"), Column("value", "percent"),
-                                   Column("difference to base", "signed_percent")], has_intervals=True)
+                                   Column("difference to base", "points")], has_intervals=True)
     for venue in run.venues:
         d = diff[venue.index]
         spread = np.max(np.abs(np.nan_to_num(d)), axis=1)
         order = np.argsort(-spread, kind="stable")
         rows = [(names[k], float(d[k, 0]), float(d[k, -1])) for k in order]
-        panels.append(Panel(venue.name, charts.tornado(venue.name, rows, f"change of {metric}", lambda v: fmt.signed_percent(v) if v else "0")))
+        panels.append(Panel(venue.name, charts.tornado(venue.name, rows, f"change of {metric}, percentage points")))
         addons[venue.name] = (float(max(0.0, np.nanmax(d))) if np.isfinite(d).any() else NAN, names[int(order[0])])
         for k in order:
             for j, level in enumerate(levels):
                 at = (venue.index, k, j)
                 table.add(venue.name, names[k], level, float(values[at]),
-                          cell(float(diff[at]), "signed_percent", float(low[at]), float(high[at]), with_range=True))
-    addon = Table("model-risk", "Model-risk add-on: the largest increase over the base", [Column("venue"), Column("add-on", "signed_percent"), Column("largest effect")])
+                          cell(float(diff[at]), "points", float(low[at]), float(high[at]), with_range=True))
+    addon = Table("model-risk", "Model-risk add-on: the largest increase over the base", [Column("venue"), Column("add-on", "points"), Column("largest effect")])
     for name, (size, which) in addons.items():
         addon.add(name, size, which)
     resolved = {k: v for k, v in addons.items() if v[0] == v[0]}
@@ -128,9 +129,9 @@ def _strip_figure(run: Run, out: Section) -> Figure:
     if resolved:
         top = max(resolved, key=lambda k: resolved[k][0])
         see = (f"Bars show how far {metric} moves when one assumption goes to its low or high end, on the same draws; most is at stake at {top}, "
-               f"where {resolved[top][1]} moves it most and the add-on is {fmt.signed_percent(resolved[top][0])}.")
-    out.blocks.append(addon)
-    return Figure("strip", title, see, panels, [("s0", levels[0]), ("s1", levels[-1])], table)
+               f"where {resolved[top][1]} moves it most and the add-on is {fmt.points(resolved[top][0])}.")
+    figure = Figure("strip", title, see, panels, [("bar s0", levels[0]), ("bar s1", levels[-1])], table)
+    return [figure, addon]
 
 
 def notes_table(run: Run) -> Table:

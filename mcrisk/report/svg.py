@@ -71,7 +71,7 @@ class Plot:
     name: str
     width: int = 380
     height: int = 250
-    left: int = 56
+    left: int = 60
     right: int = 12
     top: int = 26
     bottom: int = 44

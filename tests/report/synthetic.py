@@ -17,9 +17,9 @@ BACKSTOP_SHARE = {"hyperliquid-hyperp": 0.01}
 SEVERITY = dict(zip(SCENARIOS, (0.02, 0.10, 0.75, 0.85, 0.30, 0.35, 0.12)))
 TYPICAL = dict(zip(SCENARIOS, (0.001, 0.002, 0.012, 0.030, 0.004, 0.005, 0.008)))
 QUANTILES = (0.01, 0.05, 0.25, 0.50, 0.75, 0.95, 0.99)
-METRICS = ("p_depleted", "required_fund_99", "required_fund_999", "var_99_bad_debt", "es_99_bad_debt",
+METRICS = ("p_fund_depleted", "required_fund_99", "required_fund_999", "var_99_bad_debt", "es_99_bad_debt",
            "p_adl", "adl_notional_mean", "adl_wealth_mean", "liquidated_notional_mean", "liquidated_accounts_mean",
-           "latent_deficit_99", "winners_haircut_es99", "cover_two", "mark_index_gap_99", "unpaid_mean")
+           "latent_deficit_99", "winners_haircut_es99", "cover_two", "mark_index_gap_99", "unpaid_mean", "p_unpaid")
 
 
 def band_times() -> np.ndarray:
@@ -86,7 +86,7 @@ def _metrics(values: dict[str, np.ndarray], venue: str) -> np.ndarray:
     n = len(values["bad_debt"])
     haircut = (values["adl_wealth"] + values["settlement_cut"]) / values["winners_profit"]
     point = {
-        "p_depleted": float(np.mean(np.isfinite(values["depletion_time"]))),
+        "p_fund_depleted": float(np.mean(np.isfinite(values["depletion_time"]))),
         "required_fund_99": float(np.quantile(values["bad_debt"], 0.99)),
         "required_fund_999": float(np.quantile(values["bad_debt"], 0.999)),
         "var_99_bad_debt": float(np.quantile(values["bad_debt"], 0.99)),
@@ -98,7 +98,7 @@ def _metrics(values: dict[str, np.ndarray], venue: str) -> np.ndarray:
         "latent_deficit_99": float(np.quantile(values["latent_deficit"], 0.99)),
         "winners_haircut_es99": float(np.sort(haircut)[-max(1, n // 100):].mean()),
         "cover_two": 0.013 * OPEN_INTEREST[venue], "mark_index_gap_99": float(np.quantile(values["mark_index_gap"], 0.99)),
-        "unpaid_mean": float(values["unpaid"].mean()),
+        "unpaid_mean": float(values["unpaid"].mean()), "p_unpaid": float(np.mean(values["unpaid"] > 0)),
     }
     out = np.full((len(METRICS), 3), np.nan)
     for i, name in enumerate(METRICS):
@@ -187,7 +187,7 @@ def _strip(venues: list[str], rng: np.random.Generator) -> xr.Dataset:
     return xr.Dataset({"value": (dims, 0.12 + size), "difference": (dims, size),
                        "lower": (dims, size - 0.01), "upper": (dims, size + 0.01)},
                       {"venue": venues, "assumption": names, "level": ["low", "high"]},
-                      attrs={"metric": "p_depleted", "scenario": "combined"})
+                      attrs={"metric": "p_fund_depleted", "scenario": "combined"})
 
 
 def write_store(path: Path, **options) -> Path:
