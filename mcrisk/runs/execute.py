@@ -18,7 +18,7 @@ import dask
 from distributed import Client, LocalCluster, as_completed
 from distributed.scheduler import KilledWorker
 
-from mcrisk.errors import Interrupted, InputError, McriskError, RunFailed
+from mcrisk.errors import InputError, Interrupted, McriskError, RunFailed
 from mcrisk.runs import fingerprint, manifest
 from mcrisk.runs.plan import Block
 from mcrisk.runs.progress import Progress, Silent

@@ -18,7 +18,8 @@ from mcrisk.errors import InputError
 
 PACKAGES = ("jax", "jaxlib", "numpy", "scipy")  # those whose code computes results
 ROOMS = ("config", "rules", "paths", "book", "engine")  # likewise, of our own
-IRRELEVANT = ("paths", "out", "output", "execution", "report", "limits", "owner", "purpose", "name", "title")
+# Keys of a run that move no bit of /paths. The strip and the break-even search are further blocks beside them.
+IRRELEVANT = ("name", "title", "paths", "execution", "report", "limits", "assumption_strip", "break_even", "strip_paths")
 
 _LEVELS = (  # x86-64 micro-architecture levels as the psABI defines them, by flags of /proc/cpuinfo
     ("x86-64-v4", {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}),

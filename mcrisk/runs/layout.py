@@ -16,13 +16,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
-from mcrisk.runs.plan import ACCOUNT_SUMS, Plan
+from mcrisk.runs.plan import ACCOUNT_SUMS, Layout, Plan, Variant
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 BOUNDS = ("estimate", "lower", "upper")
@@ -142,6 +143,7 @@ def _units(unit: str | None) -> str | None:
 def _lay_paths(group: zarr.Group, plan: Plan) -> None:
     _coordinates(group, plan)
     put(group, "path", np.arange(plan.paths, dtype=np.int64), ("path",), long_name="path number; a path can be replayed from it")
+    group.attrs["fields"] = [field.name for field in plan.layout.fields]  # their order is that of the digests
     shape = (len(plan.venues), len(plan.scenarios), plan.paths)
     for field in plan.layout.fields:
         extra = dict(getattr(field, "attributes", None) or {})
@@ -159,10 +161,24 @@ def _lay_accounts(group: zarr.Group, plan: Plan) -> None:
     padded = [[*row, *[""] * (layout.accounts - len(row))] for row in ids]
     put(group, "account_id", np.array(padded, dtype=np.str_), ("venue", "account"), long_name="account id")
     group.attrs["coordinates"] = "account_id"  # tells xarray that it is a coordinate
+    for name, by_venue in layout.account_facts.items():
+        put(group, name, _account_table(plan, by_venue), ("venue", "account"))
     shape = (len(plan.venues), len(plan.scenarios), layout.accounts)
     for name, (unit, text) in ACCOUNT_RESULTS.items():
         unit = layout.pnl_unit if unit is None else unit
         _create(group, name, "float64", shape, (1, *shape[1:]), (*CELL, "account"), units=_units(unit), long_name=text)
+
+
+def _account_table(plan: Plan, by_venue: dict[str, np.ndarray]) -> np.ndarray:
+    """[venue, account] of numbers (NaN beyond a smaller book) or texts ("")."""
+    rows = [np.asarray(by_venue[venue]) for venue in plan.venues]
+    text = rows[0].dtype.kind in "US"
+    table = np.full((len(rows), plan.layout.accounts), "", max(r.dtype for r in rows)) if text else np.full(
+        (len(rows), plan.layout.accounts), np.nan
+    )  # fmt: skip
+    for line, row in zip(table, rows):
+        line[: len(row)] = row
+    return table
 
 
 def _lay_bands(group: zarr.Group, plan: Plan) -> None:
@@ -217,3 +233,49 @@ def lay_variants(root: zarr.Group, plan: Plan) -> None:
         _create(
             root["blocks"], f"variant_{name}", dtype, (*cell, count), (1, 1, 1, 1), ("variant", *CELL, "variant_block")
         )  # fmt: skip
+
+
+# ---------------------------------------------------------------------- back from the store
+@dataclass(frozen=True)
+class StoredField:
+    """A per-path number as the store describes it."""
+
+    name: str
+    dtype: str
+    unit: str
+    text: str
+
+
+def stored_plan(root: zarr.Group) -> Plan:
+    """The plan a store was laid out for, from the store alone."""
+    venues, scenarios = (tuple(map(str, root[f"paths/{axis}"][...])) for axis in CELL)
+    rows = {name: root[f"paths/{name}"] for name in root["paths"].attrs["fields"]}
+    fields = tuple(
+        StoredField(name, str(a.dtype), str(a.attrs.get("units", "")), str(a.attrs.get("long_name", ""))) for name, a in rows.items()
+    )
+    ids = root["accounts/account_id"][...]
+    bands = [name[5:-6] for name in root["blocks"].array_keys() if name.startswith("band_") and name.endswith("_edges")]
+    layout = Layout(
+        fields=fields,
+        account_ids={venue: tuple(str(i) for i in row if i) for venue, row in zip(venues, ids)},
+        pnl_edges=_unpadded(venues, root["blocks/pnl_edges"][...]),
+        pnl_unit=str(root["accounts/pnl_mean"].attrs.get("units", "")),
+        band_times=root["bands/time"][...],
+        band_edges={band: _unpadded(venues, root[f"blocks/band_{band}_edges"][...]) for band in sorted(bands)},
+    )
+    facts = root.attrs
+    variants: tuple[Variant, ...] = ()
+    if "variants" in root:
+        group = root["variants"]
+        variants = tuple(
+            Variant(str(name), venues, scenarios, int(paths), text=str(text))
+            for name, paths, text in zip(group["variant"][...], group["paths"][...], group["text"][...])
+        )
+    chosen = tuple(map(str, root["variants/field"][...])) if variants else ()
+    return Plan(
+        venues, scenarios, int(facts["paths"]), int(facts["block_paths"]), layout, variants, chosen, int(facts["variant_block"])
+    )
+
+
+def _unpadded(venues: tuple[str, ...], table: np.ndarray) -> dict[str, np.ndarray]:
+    return {venue: row[~np.isnan(row)] for venue, row in zip(venues, table)}

@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import uuid
+from collections.abc import Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +23,7 @@ import zarr
 
 from mcrisk.errors import InputError, RunFailed
 from mcrisk.runs import fingerprint as prints
-from mcrisk.runs.layout import block_arrays, lay_out, lay_variants, resize, zarr_settings
+from mcrisk.runs.layout import block_arrays, lay_out, lay_variants, resize, stored_plan, zarr_settings
 from mcrisk.runs.lock import NAME as LOCK_NAME
 from mcrisk.runs.lock import StoreLock
 from mcrisk.runs.plan import Block, Plan
@@ -69,16 +70,32 @@ class RunStore:
                 lock.release()
                 raise
 
+    @classmethod
+    def existing(cls, path: str | Path) -> RunStore:
+        """Open and lock a store as it is, its plan read from it. Raises InputError if there is none or it is in use."""
+        path = Path(path).absolute()
+        if not path.exists() or not _is_run(path):
+            raise InputError("there is no run here", str(path), None, "see `mcrisk list`")
+        lock = StoreLock(path)
+        try:
+            root = zarr.open_group(str(path), mode="r+", use_consolidated=False)
+            return cls(path, stored_plan(root), root, lock, created=False)
+        except BaseException:
+            lock.release()
+            raise
+
     # ------------------------------------------------------------------ what is there
     def done(self) -> np.ndarray:
         """Paths stored per block, int32 [venue, scenario, block]."""
         return self.root["blocks/done"][...]
 
+    def variant_done(self) -> np.ndarray | None:
+        """Likewise, int32 [variant, venue, scenario, block]; None in a run without variants."""
+        return self.root["blocks/variant_done"][...] if self.plan.variants else None
+
     def pending(self) -> list[Block]:
         """Blocks of the plan that are not complete in the store, in plan order."""
-        with zarr_settings():
-            base = self.done()
-            extra = self.root["blocks/variant_done"][...] if self.plan.variants else None
+        base, extra = self.done(), self.variant_done()
         return [b for b in self.plan.blocks() if (extra if b.variant else base)[b.index] < b.n]
 
     def forget(self, blocks: list[Block]) -> None:
@@ -137,40 +154,42 @@ def write_block(url: str, session: str, plan: Plan, block: Block, result: Any) -
             _open.clear()
             _open[key] = zarr.open_group(url, mode="r+", use_consolidated=True)
         root = _open[key]
-        digest = result_digest(plan, result)
         prefix = "variant_" if block.variant else ""
-        (_write_variant if block.variant else _write_base)(root, plan, block, result)
+        digest = (_write_variant if block.variant else _write_base)(root, plan, block, result)
         root[f"blocks/{prefix}digest"][block.index] = np.uint64(digest)
         root[f"blocks/{prefix}seconds"][block.index] = float(result.seconds)
         root[f"blocks/{prefix}done"][block.index] = np.int32(block.n)
     return digest
 
 
-def result_digest(plan: Plan, result: Any) -> int:
-    """64-bit hash of the per-path results in the order of the layout's fields."""
+def digest_of(arrays: Iterable[np.ndarray]) -> int:
+    """64-bit hash of the bytes of arrays, one after the other."""
     digest = hashlib.blake2b(digest_size=8)
-    for field in plan.layout.fields:
-        digest.update(np.ascontiguousarray(result.paths[field.name], dtype=field.dtype).tobytes())
+    for values in arrays:
+        digest.update(np.ascontiguousarray(values).tobytes())
     return int.from_bytes(digest.digest(), "little")
 
 
-def _write_base(root: zarr.Group, plan: Plan, block: Block, result: Any) -> None:
+def _write_base(root: zarr.Group, plan: Plan, block: Block, result: Any) -> int:
     v, s, b = block.index
     rows = slice(block.first_path, block.first_path + block.n)
-    for field in plan.layout.fields:
-        root[f"paths/{field.name}"][v, s, rows] = np.asarray(result.paths[field.name], dtype=field.dtype)
+    columns = {field.name: np.asarray(result.paths[field.name], dtype=field.dtype) for field in plan.layout.fields}
+    for name, values in columns.items():
+        root[f"paths/{name}"][v, s, rows] = values
     for name, (dtype, shape, _) in block_arrays(plan).items():
         values = result.bands[name[5:]] if name.startswith("band_") else result.accounts[name]
         whole = np.zeros(shape, dtype)  # a smaller book or histogram leaves the end of the axis at zero
         whole[tuple(slice(0, n) for n in values.shape)] = values
         root[f"blocks/{name}"][v, s, b] = whole
+    return digest_of(columns.values())
 
 
-def _write_variant(root: zarr.Group, plan: Plan, block: Block, result: Any) -> None:
+def _write_variant(root: zarr.Group, plan: Plan, block: Block, result: Any) -> int:
     k, v, s, _ = block.index
     rows = slice(block.first_path, block.first_path + block.n)
     table = np.stack([np.asarray(result.paths[name], dtype=np.float64) for name in plan.variant_fields])
     root["variants/value"][k, v, s, :, rows] = table
+    return digest_of([table])
 
 
 def _check_result(plan: Plan, block: Block, result: Any) -> None:
@@ -332,4 +351,4 @@ def _refuse_full(path: Path, plan: Plan) -> None:
         )  # fmt: skip
 
 
-__all__ = ["LOCK_NAME", "RunStore", "failing_clearly", "read_attributes", "result_digest", "write_block"]
+__all__ = ["LOCK_NAME", "RunStore", "digest_of", "failing_clearly", "read_attributes", "write_block"]

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import xarray as xr
 
 from mcrisk.runs.plan import Layout, Plan, Variant
+from mcrisk.runs.progress import reporter
+from mcrisk.runs.session import Engine, run_with
 
 VENUES = ("kraken-preipo", "okx-preipo-perp")
 SCENARIOS = ("baseline", "valuation_reset", "cancellation")
@@ -119,3 +122,69 @@ def _spring(trap: Path, task: Task) -> None:
         raise OSError(28, "No space left on device")
     elif name == "fault":
         raise ZeroDivisionError("a bug in the engine")
+
+
+# ---------------------------------------------------------------------- a config and an engine around it
+@dataclass(frozen=True)
+class Named:
+    name: str
+
+
+@dataclass(frozen=True)
+class Execution:
+    block_paths: int = 32
+    workers: int | None = 1
+    scheduler: str | None = None
+
+
+@dataclass(frozen=True)
+class Config:
+    """What `session` reads of a RunConfig."""
+
+    paths: int = 96
+    seed: int = 7
+    name: str = "fake"
+    delay: float = 0.0
+    trap: str = ""
+    variants: tuple[Variant, ...] = ()
+    execution: Execution = Execution()
+    venues: tuple[Named, ...] = tuple(Named(v) for v in VENUES)
+    scenarios: tuple[Named, ...] = tuple(Named(s) for s in SCENARIOS)
+
+    def model_dump(self, mode: str = "json") -> dict:
+        return {"name": self.name, "paths": self.paths, "seed": self.seed, "venues": list(VENUES)}
+
+
+def engine(**changes) -> Engine:
+    """Knows nothing of risk but the mean of one number."""
+    parts = {
+        "backend": "fake",
+        "layout": lambda config: layout(),
+        "prepare": lambda config, venue, scenario: Task(venue, scenario, config.delay, config.trap),
+        "run_block": run_block,
+        "variants": lambda config: config.variants,
+        "summarise": _summarise,
+    }
+    return Engine(**{**parts, **changes})
+
+
+def _summarise(tree: xr.DataTree, config: Config) -> dict[str, xr.Dataset]:
+    mean = tree["paths"]["fund_minimum"].mean("path").values
+    value = np.stack([mean, mean - 1, mean + 1], axis=-1)[:, :, None, :]
+    coords = {"venue": list(VENUES), "scenario": list(SCENARIOS), "metric": ["mean_fund"], "bound": ["estimate", "lower", "upper"]}
+    return {"metrics": xr.Dataset({"value": (("venue", "scenario", "metric", "bound"), value)}, coords)}
+
+
+def main(argv: list[str]) -> None:
+    """`python -m tests.runs.fake OUT PATHS WORKERS DELAY TRAP`: a run in a process of its own, for tests that kill it."""
+    out, paths, workers, delay, trap = argv
+    config = Config(int(paths), delay=float(delay), trap=trap, execution=Execution(workers=int(workers)))
+    print(run_with(engine(), config, out, reporter()), flush=True)
+
+
+if __name__ == "__main__":
+    import sys
+
+    from tests.runs import fake  # so that workers know the functions by a name they can import
+
+    fake.main(sys.argv[1:])

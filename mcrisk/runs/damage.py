@@ -1,0 +1,88 @@
+"""Is everything that `done` counts really there and unharmed?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mcrisk.runs.layout import block_arrays, zarr_settings
+from mcrisk.runs.plan import Block
+from mcrisk.runs.store import RunStore, digest_of
+
+
+@dataclass(frozen=True)
+class Damage:
+    """A finished block that cannot be trusted, and why."""
+
+    block: Block
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.block.label}: {self.reason}"
+
+
+def find_missing(store: RunStore) -> list[Damage]:
+    """Finished blocks with a file that is absent or empty (lost with a crashed disk). Looks at names and sizes only."""
+    found = []
+    for block in _finished(store):
+        for file in block_files(store, block):
+            try:
+                size = (store.path / file).stat().st_size
+            except OSError:
+                size = 0
+            if size == 0:
+                found.append(Damage(block, f"{file} is missing or empty"))
+                break
+    return found
+
+
+def find_damage(store: RunStore) -> list[Damage]:
+    """Finished blocks that cannot be read or have not the digest they were written with. Reads everything."""
+    found = find_missing(store)
+    known = {damage.block for damage in found}
+    with zarr_settings():
+        for block in _finished(store):
+            if block not in known and (reason := _fault(store, block)):
+                found.append(Damage(block, reason))
+    return found
+
+
+def block_files(store: RunStore, block: Block) -> list[Path]:
+    """Files of a block, relative to the store."""
+    place = "/".join(str(i) for i in block.index)
+    if block.variant:
+        k, v, s, b = block.index
+        marks = [Path(f"blocks/variant_{name}/c/{place}") for name in ("digest", "seconds")]
+        return [Path(f"variants/value/c/{k}/{v}/{s}/0/{b}"), *marks]
+    rows = [Path(f"paths/{field.name}/c/{place}") for field in store.plan.layout.fields]
+    for name, (_, shape, _) in block_arrays(store.plan).items():
+        rows.append(Path(f"blocks/{name}/c/{place}", *["0"] * len(shape)))
+    return rows + [Path(f"blocks/{name}/c/{place}") for name in ("digest", "seconds")]
+
+
+def _finished(store: RunStore) -> list[Block]:
+    done, extra = store.done(), store.variant_done()
+    return [b for b in store.plan.blocks() if (extra if b.variant else done)[b.index] >= b.n]
+
+
+def _fault(store: RunStore, block: Block) -> str:
+    """Why a block cannot be trusted; "" when it can."""
+    root, plan = store.root, store.plan
+    rows = slice(block.first_path, block.first_path + block.n)
+    try:
+        if block.variant:
+            k, v, s, _ = block.index
+            table = root["variants/value"][k, v, s, :, rows]
+            got = digest_of([np.ascontiguousarray(table)])
+            wanted = int(root["blocks/variant_digest"][block.index])
+        else:
+            v, s, b = block.index
+            got = digest_of([root[f"paths/{field.name}"][v, s, rows] for field in plan.layout.fields])
+            wanted = int(root["blocks/digest"][block.index])
+            for name in block_arrays(plan):
+                root[f"blocks/{name}"][v, s, b]
+    except Exception as error:  # noqa: BLE001 - decoders raise whatever a damaged chunk makes them raise
+        return f"unreadable: {str(error).splitlines()[0][:120] if str(error) else type(error).__name__}"
+    return "" if got == wanted else "its results are not those it was written with"

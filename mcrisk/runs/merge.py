@@ -1,0 +1,120 @@
+"""From the blocks' partial sums to /accounts and /bands. Sums run in block order, so workers and restarts leave no trace."""
+
+from __future__ import annotations
+
+import numpy as np
+import zarr
+
+from mcrisk.errors import RunFailed
+from mcrisk.runs.layout import ACCOUNT_RESULTS, QUANTILES, zarr_settings
+from mcrisk.runs.store import RunStore, failing_clearly
+
+Z95 = 1.959963984540054
+
+
+def merge(store: RunStore) -> None:
+    """Fill /accounts and /bands of a store whose blocks are all done. Idempotent."""
+    plan, root = store.plan, store.root
+    with zarr_settings(), failing_clearly(store.path):
+        for v, venue in enumerate(plan.venues):
+            edges = np.asarray(plan.layout.pnl_edges[venue], dtype=np.float64)
+            count = len(plan.layout.account_ids[venue])
+            rows = [_account_rows(root, plan.paths, v, s, edges, count) for s in range(len(plan.scenarios))]
+            for name in ACCOUNT_RESULTS:
+                root[f"accounts/{name}"][v] = np.stack([row[name] for row in rows])
+            for band, by_venue in plan.layout.band_edges.items():
+                histograms = [_sum_blocks(root[f"blocks/band_{band}"], v, s) for s in range(len(plan.scenarios))]
+                limits = np.asarray(by_venue[venue], dtype=np.float64)
+                root[f"bands/{band}"][v] = np.stack([quantiles(h, limits, QUANTILES) for h in histograms])
+
+
+def quantiles(histogram: np.ndarray, edges: np.ndarray, probabilities: tuple[float, ...]) -> np.ndarray:
+    """Quantiles of binned values, linear inside a bin; exact to a bin's width.
+
+    Args:
+        histogram: counts [..., bins]; bins beyond `len(edges) - 1` are padding.
+        edges: [bins + 1] ascending. An infinite outer edge stands for "beyond the inner one", which is then the answer.
+        probabilities: q of them.
+
+    Returns: [..., q], NaN where a row is empty.
+    """
+    counts = histogram[..., : len(edges) - 1].astype(np.float64)
+    edges = _finite(edges)
+    below = np.cumsum(counts, axis=-1)
+    total = below[..., -1:]
+    out = np.full((*counts.shape[:-1], len(probabilities)), np.nan)
+    for k, p in enumerate(probabilities):
+        rank = p * total
+        place = np.minimum((below < rank).sum(axis=-1, keepdims=True), counts.shape[-1] - 1)
+        # p = 0 falls into the first bin that holds anything
+        inside = np.take_along_axis(counts, place, -1)
+        share = (rank - (np.take_along_axis(below, place, -1) - inside)) / np.where(inside > 0, inside, 1.0)
+        value = edges[place] + np.clip(share, 0.0, 1.0) * (edges[place + 1] - edges[place])
+        out[..., k] = np.where(total > 0, value, np.nan)[..., 0]
+    return out
+
+
+def wilson(hits: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """95 % Wilson interval of a probability estimated as hits/n."""
+    p, z2 = hits / n, Z95 * Z95
+    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
+    half = Z95 / (1 + z2 / n) * np.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
+    return np.maximum(centre - half, 0.0), np.minimum(centre + half, 1.0)
+
+
+def _sum_blocks(array: zarr.Array, v: int, s: int) -> np.ndarray:
+    """Sum over the blocks of a cell, one after the other in block order."""
+    blocks = array[v, s]
+    total = np.zeros(blocks.shape[1:], np.int64 if blocks.dtype.kind == "i" else np.float64)
+    for block in blocks:
+        total += block
+    return total
+
+
+def _account_rows(root: zarr.Group, paths: int, v: int, s: int, edges: np.ndarray, count: int) -> dict[str, np.ndarray]:
+    """Every variable of /accounts for one cell, [accounts]; NaN beyond the venue's `count` accounts."""
+    sums = {name: _sum_blocks(root[f"blocks/{name}"], v, s) for name in ("liquidated", "deleveraged", "pnl_sum", "pnl_histogram")}
+    stray = sums["pnl_histogram"][:count].sum(axis=-1) != paths
+    if stray.any():
+        raise RunFailed(
+            "the accounts' histograms do not count every path once", f"{count} accounts, {int(stray.sum())} of them wrong",
+            "a block is damaged or the engine is at fault", "run `mcrisk check` on the store",
+        )  # fmt: skip
+    out = {}
+    for source, name in (("liquidated", "p_liquidated"), ("deleveraged", "p_deleveraged")):
+        out[name] = sums[source] / paths
+        out[f"{name}_lower"], out[f"{name}_upper"] = wilson(sums[source], paths)
+    histogram = sums["pnl_histogram"]
+    tail = quantiles(histogram, edges, (0.01, 0.05))
+    out |= {"pnl_mean": sums["pnl_sum"] / paths, "pnl_p01": tail[:, 0], "pnl_p05": tail[:, 1]}
+    out["pnl_es05"] = _mean_of_worst(histogram, edges, 0.05)
+    counts, middle = histogram[:, : len(edges) - 1], _middles(edges)
+    out["expected_loss"] = (counts * np.maximum(-middle, 0.0)).sum(axis=-1) / paths
+    for values in out.values():
+        values[count:] = np.nan
+    return out
+
+
+def _mean_of_worst(histogram: np.ndarray, edges: np.ndarray, share: float) -> np.ndarray:
+    """Mean over the lowest `share` of each row, from midpoints; the bin on the border counts in part."""
+    counts = histogram[:, : len(edges) - 1].astype(np.float64)
+    total = counts.sum(axis=-1, keepdims=True)
+    below = np.cumsum(counts, axis=-1)
+    taken = np.clip(share * total - (below - counts), 0.0, counts)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (taken * _middles(edges)).sum(axis=-1) / taken.sum(axis=-1)
+
+
+def _middles(edges: np.ndarray) -> np.ndarray:
+    edges = _finite(edges)
+    return 0.5 * (edges[:-1] + edges[1:])
+
+
+def _finite(edges: np.ndarray) -> np.ndarray:
+    """Infinite outer edges replaced by their inner neighbour: a catch-all bin then stands for its known side."""
+    edges = edges.copy()
+    if np.isinf(edges[0]):
+        edges[0] = edges[1]
+    if np.isinf(edges[-1]):
+        edges[-1] = edges[-2]
+    return edges
