@@ -1,7 +1,7 @@
 """Every error a user may meet, in one shape: what is wrong, where, why it matters, what to do.
 
 `exit_code` is the contract of the command line: 0 done, 1 the run failed, 2 the input is wrong, 3 a risk limit is
-breached, 4 a precision target was not reached, 130 interrupted. Nothing of mcrisk is imported here: every room may raise.
+breached, 4 a precision target was not reached, 130 interrupted. No import of mcrisk here: all rooms may raise these.
 """
 
 from __future__ import annotations

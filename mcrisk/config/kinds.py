@@ -33,7 +33,7 @@ def title(kind: str) -> str:
 
 
 def guess(reference: str) -> str:
-    """The kind a name or path most likely means: by name among the shipped, by folder, by tell-tale keys, else a run."""
+    """The kind a name or path most likely means: by name among the shipped, by folder, by telling keys, else a run."""
     if catalog.is_name(reference):
         return next((kind for kind in catalog.KINDS if reference in catalog.names(kind)), "runs")
     folder = Path(reference).absolute().parent.name

@@ -78,7 +78,7 @@ def _tree(reference: Any, kind: str) -> tuple[Map, str]:
         return tree, "argument"
     if not isinstance(reference, (str, Path)):
         raise InputError(
-            f"a {catalog.KINDS[kind]} cannot be a {type(reference).__name__}",
+            f"a {catalog.KINDS[kind]} cannot be of type {type(reference).__name__}",
             None,
             None,
             "give a name, a path or a mapping",

@@ -1,7 +1,7 @@
 """A run as data: which venues, scenarios, markets and books, how many paths, how it is executed, what is judged.
 
 Field names are the YAML keys, the `--set` paths, the Python arguments and the JSON schema. Units: seconds (durations
-may be written `30d`), fractions (0.01 = 1 %), quote currency. Shipped runs: `configs/quickstart.yaml`, `configs/full.yaml`.
+may be written `30d`), fractions (0.01 = 1 %), quote currency. Shipped: `configs/quickstart.yaml`, `configs/full.yaml`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BookRef = Annotated[BookSpec, Ref("books")]
 
 
 class Market(Model):
-    """One underlying. Its name is part of the random key: markets of the same name see the same world on every venue."""
+    """One underlying. Its name is part of the random key: markets of one name see the same world on every venue."""
 
     name: Name
     prices: Annotated[PriceModel, Ref("prices", default="near")]
@@ -37,7 +37,7 @@ class Market(Model):
 
 
 class Execution(Model):
-    """How the work is done. Never changes results, but `backend` may move last bits (and is fingerprinted)."""
+    """How the work is done. Never changes results; only `backend` may move last bits (and is fingerprinted)."""
 
     backend: Literal["auto", "jax", "native", "cupy"] = "auto"
     workers: int | None = Field(None, ge=1, le=4096)  # processes; null = one per core
