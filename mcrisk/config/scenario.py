@@ -134,7 +134,7 @@ class FeedError(Model):
 class Squeeze(Model):
     """An aggressor clears a thin book, holds the price, lets go. Probability by liquidity model (name)."""
 
-    probability: dict[str, Fraction] = {}
+    probability: dict[str, Fraction] = {"made": 0.0, "thin": 0.0}
     size: Fraction = 0.10                      # of open interest
     duration: Annotated[Seconds, Field(gt=0)] = 120.0
     p_up: Fraction = 0.8

@@ -194,7 +194,7 @@ def _plan(prices, liquidity, scenario, feed, venue: Venue, grid: config.Grid) ->
     low, high = grid.pre_window, grid.horizon - grid.post_window
     start = min(max(times.lead, low), high)
     length = max(min(grid.horizon - times.tail, high) - start, 0.0)
-    clock = scenario.delay.venue_clock.get(venue.name)
+    clock = _venue_clock(scenario.delay.venue_clock, venue.name)
     error, squeeze, revision, halt = scenario.feed_error, scenario.squeeze, scenario.share_count_revision, scenario.halt
     revision_law = _law(revision.log_ratio)
     publish = feed.after_event
@@ -220,6 +220,12 @@ def _plan(prices, liquidity, scenario, feed, venue: Venue, grid: config.Grid) ->
         halt_probability=halt.probability, halt_after=halt.starts_after, halt_for=halt.duration,
         publish_log=math.log(max(publish.median, 1.0)), publish_sigma=publish.sigma_log,
     )
+
+
+def _venue_clock(clocks: dict[str, float], venue: str) -> float | None:
+    """The clock of a venue; an entry also holds for profiles that extend its name (tradexyz-ipop → tradexyz-ipop-spcx)."""
+    fitting = [name for name in clocks if venue == name or venue.startswith(name + "-")]
+    return clocks[max(fitting, key=len)] if fitting else None
 
 
 def _padded(values: list[float], fill: float, size: int = 8) -> np.ndarray:

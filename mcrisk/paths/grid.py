@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from mcrisk.config.scenario import Grid
@@ -62,7 +63,7 @@ class Clock(NamedTuple):
 
 def clock(params: Any, event_time: Any, step: Any) -> Clock:
     """The clock of a step 0 … grid.steps, shared by the lanes; `event_time` is the one the path zooms on."""
-    slope, offset = params.grid
+    slope, offset = (jnp.asarray(table) for table in params.grid)
     last = slope.shape[-1] - 1
     earlier, later = step - (step > 0), step + (step < last)
     time = slope[step] * event_time + offset[step]

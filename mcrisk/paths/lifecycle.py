@@ -69,12 +69,17 @@ def _normal(u0, u1):
     return normals(u0, u1)[0]
 
 
-def sample(table: EventTable, code, u0, u1):
-    """A jump of the law in row `code`: inverse normal between the cuts, or Bailey's polar Student t (exact for any dof)."""
-    low, high, dof = table.low[code], table.high[code], table.dof[code]
+def _row(table: EventTable, code) -> EventTable:
+    """One row of the table; leaves may be NumPy arrays."""
+    return EventTable(*(jnp.asarray(column)[code] for column in table))
+
+
+def sample(law: EventTable, u0, u1):
+    """A jump of a row's law: inverse normal between the cuts, or Bailey's polar Student t (exact for any dof)."""
+    low, high, dof = law.low, law.high, law.dof
     normal = 1.4142135623730951 * lax.erf_inv(2.0 * (low + u0 * (high - low)) - 1.0)
     student = jnp.sqrt(dof * (jnp.exp(-2.0 / dof * jnp.log(u0)) - 1.0)) * jnp.cos(TWO_PI * u1)
-    return table.location[code] + table.scale[code] * jnp.where(table.law[code] > 0.5, student, normal)
+    return law.location + law.scale * jnp.where(law.law > 0.5, student, normal)
 
 
 def _event_time(p: PlanParams, u):
@@ -106,7 +111,8 @@ def _company(params: PathParams, key, path_lo, path_hi, forced: Forced) -> dict[
     code = jnp.where(orderly, jnp.where(lists, codes.LISTING, codes.NONE), branch + 1).astype(jnp.int32)
     time = _event_time(p, a[1])
     time = jnp.where(code == codes.LISTING, _crossing(params, time, a[2]), time)
-    drawn = sample(params.events, code, a[3], b[0])
+    row = _row(params.events, code)
+    drawn = sample(row, a[3], b[0])
     jump = jnp.where(forced.active, forced.jump, jnp.where(code == codes.LISTING, 0.0, drawn))
     delay = jnp.where(delayed, jnp.exp(p.delay_log + p.delay_sigma * _normal(b[2], b[3])), 0.0)
     listing = jnp.where(lists & (orderly | delayed), time + delay, NEVER)
@@ -114,10 +120,12 @@ def _company(params: PathParams, key, path_lo, path_hi, forced: Forced) -> dict[
         2.0 * (p.revision_low + d[2] * (p.revision_high - p.revision_low)) - 1.0)
     return dict(
         branch=branch, code=code, event_time=time, jump=jump, delay=delay, listing_time=listing,
-        listing_jump=sample(params.events, jnp.int32(codes.LISTING), c[0], c[1]), settle_draw=c[2],
+        listing_jump=sample(_row(params.events, codes.LISTING), c[0], c[1]), settle_draw=c[2],
         stressed=jnp.where(c[3] < params.value.share_stressed, 1.0, 0.0),
         revision_time=jnp.where(d[0] < p.revision_probability, d[1] * time, NEVER),
         revision_log=p.revision_mean + p.revision_sd * revision_normal, feed_phase=d[3],
+        passing=row.passing, lag_decay=row.decay, vol_excess=row.vol_excess, vol_decay=row.vol_decay, depth=row.depth,
+        flash=row.flash,
     )
 
 
@@ -164,7 +172,7 @@ def _overlays(p: PlanParams, key, path_lo, path_hi, code, event) -> dict[str, An
     return dict(
         squeeze_from=squeeze, squeeze_until=squeeze + p.squeeze_for,
         squeeze_release=squeeze + p.squeeze_for + p.squeeze_hold, squeeze_up=c[0] < p.squeeze_up,
-        error_from=error, error_until=error + length, error_factor=p.error_factors[which],
+        error_from=error, error_until=error + length, error_factor=jnp.asarray(p.error_factors)[which],
         halt_from=halt, halt_until=halt + p.halt_for,
     )
 
@@ -179,7 +187,7 @@ def draw_plan(params: PathParams, company_key, venue_key, path_lo, path_hi, forc
     """
     if forced is None:
         forced = Forced(jnp.bool_(False), jnp.float64(0.0))
-    p, table = params.plan, params.events
+    p = params.plan
     company = _company(params, company_key, path_lo, path_hi, forced)
     code, event = company["code"], company["event_time"]
     company |= _settlement(p, company)
@@ -188,8 +196,7 @@ def draw_plan(params: PathParams, company_key, venue_key, path_lo, path_hi, forc
     happens = jnp.where(code == codes.NONE, 0.0, 1.0)
     return Plan(
         **company,
-        passing=table.passing[code], lag_decay=table.decay[code], vol_excess=table.vol_excess[code],
-        vol_decay=table.vol_decay[code], depth=table.depth[code], happens=happens, flash=table.flash[code],
+        happens=happens,
         publish_time=jnp.where(happens > 0.0, answer, NEVER),
         **_overlays(p, venue_key, path_lo, path_hi, code, event),
     )
@@ -202,15 +209,13 @@ def share_zoom(plans: Plan) -> Plan:
     Markets on which nothing happens move their overlays there; other markets' events fall where they fall.
     """
     quiet = plans.code == codes.NONE
-    rank = jnp.where(quiet, 2.0, jnp.where(plans.code == codes.LISTING, 1.0, 0.0))
-    best = jnp.min(rank)
-    first = jnp.where(best > 1.5, plans.event_time[0], jnp.min(jnp.where(rank == best, plans.event_time, NEVER)))
+    first = zoom_time(plans)
     shift = jnp.where(quiet, first - plans.event_time, 0.0)
     moved = {
         name: jnp.where(getattr(plans, name) < 0.5 * NEVER, getattr(plans, name) + shift, getattr(plans, name))
-        for name in ("event_time", "error_from", "error_until", "squeeze_from", "squeeze_until", "squeeze_release",
+        for name in ("error_from", "error_until", "squeeze_from", "squeeze_until", "squeeze_release",
                      "halt_from", "halt_until")}
-    return plans._replace(**moved)
+    return plans._replace(event_time=jnp.where(quiet, first, plans.event_time), **moved)
 
 
 def zoom_time(plans: Plan):

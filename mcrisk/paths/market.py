@@ -1,0 +1,157 @@
+"""One row of one market on one path: events due, value, market mid, book, feed. Pure functions of scalars.
+
+    mid = value · exp(information lag + basis noise + permanent + book displacement)
+
+A jump of value reaches the mid by `pass_through` at once; the rest is the lag, which dies with the event's half-life.
+At the listing the first external print is the last perp price times exp(listing jump): value *becomes* that print and the
+basis starts again from nothing. After the announcement of a cancellation the market no longer heads for value but for the
+settlement price the venue is expected to use.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+
+from mcrisk.paths import codes
+from mcrisk.paths.feed import index_factor, observe, session
+from mcrisk.paths.grid import Clock
+from mcrisk.paths.lifecycle import Plan
+from mcrisk.paths.liquidity import Book, evolve
+from mcrisk.paths.params import NEVER, PathParams
+from mcrisk.paths.state import Draws, Hints, PathState, decay, due
+from mcrisk.paths.value import diffuse
+from mcrisk.rules.types import NO_SETTLE, BookSide, Row
+
+
+def start(params: PathParams, plan: Plan, initial_price: Any, open_interest: Any) -> PathState:
+    """The state before row 0.
+
+    Args:
+        initial_price: quote currency; value, mid and feed start there.
+        open_interest: one-sided, quote currency; depth and flows are shares of it.
+    """
+    zero = jnp.zeros((), jnp.float64)
+    price = jnp.log(jnp.asarray(initial_price, jnp.float64))
+    vol = params.value.start_variance if params.volatility == "heston" else plan.stressed
+    now = session(params.calendar, jnp.asarray(params.calendar.epoch, jnp.float64))
+    return PathState(
+        time=zero, value=price, vol=jnp.asarray(vol, jnp.float64), lag=zero, lag_decay=zero, basis=zero, permanent=zero,
+        consumed_bid=zero, consumed_ask=zero, lost=zero, inventory=zero,
+        open_interest=jnp.asarray(open_interest, jnp.float64) / initial_price, feed=price, session=now.elapsed)
+
+
+class Pull(NamedTuple):
+    """Where the market heads in a row, all logs."""
+
+    value: Any
+    anchor: Any      # value, or the expected settlement price
+    lag: Any
+    lag_decay: Any
+    unit: Any        # change of unit by a rebase, ≤ 0 for more shares
+    rebased: Any     # bool
+
+
+def _events(params: PathParams, plan: Plan, state: PathState, time: Any, dt: Any, value: Any, hints: Hints) -> Pull:
+    """Apply what is due to value, and what of it the mid has not followed yet."""
+    table, p = params.events, params.plan
+    shock = due(state, time, plan.event_time) & (plan.code >= codes.DELAY)
+    listing = due(state, time, plan.listing_time)
+    revision = due(state, time, plan.revision_time)
+    announced = due(state, time, plan.announced_time)
+    rebased = revision & p.rebases & (jnp.abs(jnp.expm1(plan.revision_log)) >= p.rebase_from)
+    rumour = revision & ~rebased
+    unit = jnp.where(rebased, -plan.revision_log, 0.0)
+
+    lag = state.lag * decay(state.lag_decay, dt)
+    before = value + lag + unit
+    jumped = value + unit + jnp.where(shock, plan.jump, 0.0) - jnp.where(rumour, plan.revision_log, 0.0)
+    before = jnp.where(listing, before + state.basis, before)
+    jumped = jnp.where(listing, before + plan.listing_jump, jumped)
+    heads_for_settlement = (time >= plan.announced_time) & hints.has_target
+    anchor = jnp.where(heads_for_settlement, jnp.log(jnp.maximum(hints.target, 1e-12)), jumped)
+
+    def choose(of_plan, row):
+        late = jnp.where(rumour, row[codes.RUMOUR], row[codes.CANCELLATION])
+        return jnp.where(shock, of_plan, jnp.where(listing, row[codes.LISTING], late))
+
+    news = shock | listing | rumour | announced
+    passing, lag_decay = choose(plan.passing, table.passing), choose(plan.lag_decay, table.decay)
+    lag = jnp.where(news, (1.0 - passing) * (before - anchor), lag)
+    return Pull(jumped, anchor, lag, jnp.where(news, lag_decay, state.lag_decay), unit, rebased)
+
+
+def _basis(params: PathParams, plan: Plan, state: PathState, time: Any, dt: Any, z: Any) -> tuple[Any, Any]:
+    """(noise of the mid around its anchor, share of old permanent displacement that survives the row).
+
+    Ornstein–Uhlenbeck, exact over any step; wider in the last day before a listing, tight and quick after it.
+    """
+    p = params.basis
+    listed = state.time >= plan.listing_time
+    near = time > plan.listing_time - p.before
+    sd = jnp.where(listed, p.sd_after, jnp.where(near, p.sd_before, p.sd))
+    fading = decay(jnp.where(listed, p.decay_after, p.decay), dt)
+    noise = state.basis * fading + sd * jnp.sqrt(1.0 - fading * fading) * z
+    return jnp.where(due(state, time, plan.listing_time), 0.0, noise), jnp.where(listed, fading, 1.0)
+
+
+def _restrike(params: PathParams, plan: Plan, state: PathState, clock: Clock) -> Any:
+    """Is the book of accounts re-struck at this row: last row before the main event, and every holding time.
+
+    After the event the holding time counts from it, so that no re-strike hides what the event has done.
+    """
+    before = params.restrike_at_event & (clock.time < plan.event_time) & (clock.next >= plan.event_time)
+    base = jnp.where(state.time >= plan.event_time, plan.event_time, 0.0)
+    turn = jnp.floor((clock.time - base) / params.holding) > jnp.floor((state.time - base) / params.holding)
+    return before | (turn & ~due(state, clock.time, plan.event_time))
+
+
+def advance(
+    params: PathParams, plan: Plan, state: PathState, clock: Clock, draws: Draws, hints: Hints
+) -> tuple[PathState, Row]:
+    """Row at `clock.time` from the state after the previous row (the start state for row 0, whose dt is 0).
+
+    `hints.target` is read only after a cancellation has been announced.
+    """
+    time, dt = clock.time, clock.dt
+    now = session(params.calendar, clock.utc)
+    moved = diffuse(params, plan, state, time, dt, now.elapsed - state.session, draws)
+    pull = _events(params, plan, state, time, dt, moved.value, hints)
+    basis, keep = _basis(params, plan, state, time, dt, draws.z_basis)
+    units = jnp.where(pull.rebased, jnp.exp(-pull.unit), 1.0)
+    book = evolve(params, plan, state, time, dt, moved.level, now.thin, units, keep)
+    seen = observe(params, plan, state, time, pull.value, pull.unit, now.is_open, draws.u_extra)
+    after = PathState(
+        time=time, value=pull.value, vol=moved.vol, lag=pull.lag, lag_decay=pull.lag_decay, basis=basis,
+        permanent=book.permanent, consumed_bid=book.consumed_bid, consumed_ask=book.consumed_ask, lost=book.lost,
+        inventory=book.inventory, open_interest=state.open_interest * units, feed=seen.price, session=now.elapsed)
+    centre = pull.anchor + pull.lag + basis + book.permanent
+    return after, _row(params, plan, state, clock, draws, book, centre, seen, units, pull.value)
+
+
+def _row(params: PathParams, plan: Plan, state: PathState, clock: Clock, draws: Draws, book: Book, centre: Any, seen: Any,
+         units: Any, value: Any) -> Row:
+    """Prices and flags of the row from its logs."""
+    time, power = clock.time, params.book.power
+    top_bid = jnp.exp(centre + book.displaced_ask - book.half_spread)
+    top_ask = jnp.exp(centre - book.displaced_bid + book.half_spread)
+    side = jnp.where(draws.u_extra < 0.5, -book.half_spread, book.half_spread)   # the last trade was at the bid or the ask
+    yes = jnp.bool_(True)
+    settles = due(state, time, plan.settle_time)
+    known = time >= jnp.minimum(plan.announced_time, plan.listing_time)
+    return Row(
+        time=time, utc=clock.utc, dt=clock.dt,
+        last=jnp.exp(centre + book.displaced_ask - book.displaced_bid + side),
+        bid=BookSide(top_bid, book.consumed_bid, book.depth_bid, power, book.total, book.refill_bid, yes),
+        ask=BookSide(top_ask, book.consumed_ask, book.depth_ask, power, book.total, book.refill_ask, yes),
+        impact_bid=top_bid * jnp.exp(-book.impact_bid), impact_ask=top_ask * jnp.exp(book.impact_ask),
+        has_impact_bid=book.has_impact_bid, has_impact_ask=book.has_impact_ask,
+        external=jnp.exp(seen.price), has_external=seen.fresh,
+        trades=jnp.maximum(params.book.trades * clock.dt, 1.0), index_factor=index_factor(plan, state, time),
+        listed=due(state, time, plan.listing_time), converted=due(state, time, plan.conversion_time),
+        settle=jnp.where(settles, plan.settle_code, NO_SETTLE).astype(jnp.int32), settle_price=jnp.exp(value),
+        has_settle_price=jnp.bool_(False), settle_draw=plan.settle_draw,
+        final_hour=known & (time >= plan.settle_time - params.last_window) & (state.time < plan.settle_time),
+        rebase=units, halted=(time >= plan.halt_from) & (time < plan.halt_until),
+        restrike=_restrike(params, plan, state, clock))
