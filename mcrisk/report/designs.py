@@ -159,8 +159,8 @@ def _timing(run: Run, kraken: VenueInfo, okx: VenueInfo, cells: figures.Cells) -
         table.add(venue.name, *(float(x) for x in one.liquidated_by[::5]))
     medians = [one.median_first_liquidation for _, _, one in pair]
     deep = [float(one.latent_exceed[int(np.argmin(np.abs(np.log(GRID / 0.01)))), 0]) for _, _, one in pair]
-    see = (f"Left: half of the first liquidations come within {fmt.seconds(medians[0])} at {kraken.name} and {fmt.seconds(medians[1])} at {okx.name}; "
-           f"right: a hidden deficit above 1{fmt.NARROW}% of open interest appears on {fmt.percent(deep[0])} and {fmt.percent(deep[1])} of the paths.")
+    see = (f"First chart: half of the first liquidations come within {fmt.seconds(medians[0])} at {kraken.name} and {fmt.seconds(medians[1])} at {okx.name}; "
+           f"second chart: a hidden deficit above 1{fmt.NARROW}% of open interest appears on {fmt.percent(deep[0])} and {fmt.percent(deep[1])} of the paths.")
     return Figure("designs-timing", "When it is noticed, and what hides until then", see,
                   [Panel("first liquidation", when), Panel("latent deficit", hidden)],
                   [("s2", kraken.name), ("s3", okx.name)], table, wide=True)

@@ -68,6 +68,7 @@ def _digits(value: float, significant: int) -> str:
     """Fixed notation with so many significant digits, without trailing zeros after rounding to an integer."""
     if value == 0:
         return "0"
+    value = float(f"{value:.{significant - 1}e}") if abs(value) < 10**significant else value
     places = max(0, significant - 1 - math.floor(math.log10(abs(value))))
     text = f"{value:,.{places}f}"
     if places > 0 and float(text.replace(",", "")) == round(value) and abs(value) >= 10 ** (significant - 1):

@@ -21,6 +21,8 @@ HEADLINE = (
     ("mark_index_gap_99", "mark–index gap 99 %", "percent", "", ""),
     ("unpaid_mean", "unpaid, mean", "percent", "% of OI", "open_interest"),
 )
+# limits that mean nothing without a fund
+OVER_FUND = ("fund_over_required", "latent_deficit_p99", "cover_two")
 
 
 def verdict_table(run: Run, judged: list[dict[str, verdicts.Verdict]]) -> Table:
@@ -28,17 +30,17 @@ def verdict_table(run: Run, judged: list[dict[str, verdicts.Verdict]]) -> Table:
     columns = [Column("venue")] + [Column(t, kind, note=key) for key, (t, kind) in verdicts.TITLES.items()]
     table = Table("limits", "Venues against the limits", columns, has_intervals=True)
     for venue, row in zip(run.venues, judged):
-        table.add(venue.name, *(_verdict_cell(row[key], kind) for key, (_, kind) in verdicts.TITLES.items()))
+        table.add(venue.name, *(_verdict_cell(row[key], kind, venue) for key, (_, kind) in verdicts.TITLES.items()))
     table.note = (f"Scenario {run.scenarios[run.headline]}, {fmt.count(run.n_paths)} paths. A light is judged at the end of "
                   "the 95 % interval that hurts; an interval across a limit is grey, never green.")
     return table
 
 
-def _verdict_cell(found: verdicts.Verdict, kind: str) -> Cell:
+def _verdict_cell(found: verdicts.Verdict, kind: str, venue: VenueInfo) -> Cell:
     if found.interval is None:
         return Cell(None, "not computed", verdict="grey")
     b = found.interval
-    if b.estimate == float("inf") and found.limit != "fund_over_required":
+    if found.limit in OVER_FUND and not venue.fund > 0:
         return Cell(b.estimate, "no fund", verdict=found.colour)
     item = cell(b.estimate, kind, b.lower, b.upper, with_range=True, verdict=found.colour)
     if not found.text:

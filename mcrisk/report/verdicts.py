@@ -47,6 +47,11 @@ def _venue(run: Run, venue: VenueInfo, limits: Limits) -> dict[str, Verdict]:
     if fall.interval is not None:
         e, low, high = fall.interval
         by_limit["break_even_down"] = Verdict(fall.limit, fall.colour, Interval(-e, -high, -low), fall.text)
+    ratio = by_limit["fund_over_required"]
+    need = run.metric(venue.index, run.headline, "required_fund_999")
+    if ratio.interval is not None and need is not None and fmt.known(need.estimate):
+        far = venue.fund / need.estimate if need.estimate > 0 else math.inf
+        by_limit["fund_over_required"] = Verdict(ratio.limit, ratio.colour, ratio.interval, f"at 99.9{fmt.NARROW}%: {fmt.ratio(far)}")
     return by_limit
 
 
