@@ -1,0 +1,67 @@
+"""Make a cell ready to run: configs and book to arrays, path numbers to lanes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mcrisk import paths as model
+from mcrisk.config.run import RunConfig
+from mcrisk.engine.accounts import Reference
+from mcrisk.engine.lanes import Cell, LaneResult, Streams, simulate_lanes
+from mcrisk.engine.rulebook import build_markets, build_rulebook
+
+
+def build_cell(config: RunConfig, venue_name: str, scenario_name: str, book: Any) -> Cell:
+    """All traced inputs of a cell (venue × scenario) of a run."""
+    from mcrisk.engine.simulate import market_venues
+
+    venue = next(v for v in config.venues if v.name == venue_name)
+    scenario = next(s for s in config.scenarios if s.name == scenario_name)
+    profiles = market_venues(config, venue)
+    spec = config.book_of(venue_name)
+    liquidity = config.liquidity_of(venue_name)
+    every = 0.0 if spec.file is not None else spec.holding_time
+    params = [
+        model.params(
+            market.prices, liquidity, scenario, _feed(config, scenario), profile, grid=config.grid,
+            correlation=config.correlation, start=config.start, restrike_every=every if spec.restrike.every else 0.0,
+            restrike_at_event=spec.restrike.at_event and spec.file is None,
+        )
+        for market, profile in zip(config.markets, profiles)
+    ]
+    keys = [model.stream_keys(config.seed, scenario_name, market.name, venue_name) for market in config.markets]
+    streams = Streams(
+        jnp.asarray(np.array([k.company for k in keys], np.uint64)), jnp.asarray(np.array([k.venue for k in keys], np.uint64)),
+        jnp.asarray(np.uint64(keys[0].common)),
+    )
+    ref = Reference(
+        jnp.asarray(np.ascontiguousarray(book.quantity.T)), jnp.asarray(np.ascontiguousarray(book.entry_price.T)),
+        jnp.asarray(book.collateral), jnp.asarray(book.depth_share),
+    )
+    return Cell(build_rulebook(venue), build_markets(profiles), ref, jax.tree.map(jnp.asarray, model.stack(params)), streams)
+
+
+def _feed(config: RunConfig, scenario: Any) -> Any:
+    from mcrisk.config.load import load_model
+    from mcrisk.config.scenario import FeedModel
+
+    del config
+    return load_model("feeds", scenario.feed, FeedModel) if isinstance(scenario.feed, str) else scenario.feed
+
+
+_lanes = jax.jit(simulate_lanes, static_argnames=("dense",))
+
+
+def run_lanes(cell: Cell, first_path: int, lanes: int, forced: Any, dense: bool = False) -> LaneResult:
+    """One lane group: paths [first_path, first_path + lanes). `forced` may name jumps, see `simulate.ForcedJumps`."""
+    number = np.uint64(first_path) + np.arange(lanes, dtype=np.uint64)
+    low, high = number & np.uint64(0xFFFFFFFF), number >> np.uint64(32)
+    active = forced is not None
+    jumps = np.array(forced.jumps if active else (0.0,), np.float64)
+    jump = jumps[(number % np.uint64(len(jumps))).astype(np.int64)]
+    chosen = model.Forced(jnp.full(lanes, active), jnp.asarray(jump))
+    return _lanes(cell, jnp.asarray(low), jnp.asarray(high), chosen, dense=dense)

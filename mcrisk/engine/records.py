@@ -1,0 +1,84 @@
+"""What a path leaves behind: names, types, units. The order here is the order in the store."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Field(NamedTuple):
+    """One per-path number. `dtype` as numpy writes it; `unit` 'quote' is money; times are seconds from the start, NaN = never."""
+
+    name: str
+    dtype: str
+    unit: str
+    text: str
+
+
+def _money(name: str, text: str) -> Field:
+    return Field(name, "float64", "quote", text)
+
+
+PATH_FIELDS: tuple[Field, ...] = (
+    _money("fund_initial", "usable insurance fund at the start"),
+    _money("fund_min", "lowest value of fund (or vault) with its inventory at the mark"),
+    _money("fund_end", "value of fund (or vault) at the end"),
+    _money("fund_loss", "what fund or vault lost from its start to its lowest value"),
+    _money("fund_need", "fund that would have spared ADL, profit cuts and unpaid losses: fund_loss + the three"),
+    _money("bad_debt", "losses beyond collateral that somebody else had to bear"),
+    _money("deficit_48h", "the part of bad_debt within 48 h after the path's event"),
+    _money("unpaid", "losses nobody paid"),
+    _money("backstop_loss", "loss of the backstop vault"),
+    _money("traders_loss", "collateral that liquidated accounts lost"),
+    _money("liquidated_notional", "notional closed by liquidation"),
+    Field("liquidated_accounts", "int32", "accounts", "accounts liquidated at least once"),
+    _money("adl_notional", "notional of counterparties closed by auto-deleveraging"),
+    _money("adl_wealth", "wealth ADL took from counterparties, against the mark"),
+    Field("adl_accounts", "int32", "accounts", "accounts auto-deleveraged at least once"),
+    _money("settlement_cut", "profit cut at settlement"),
+    _money("winners_profit", "sum of positive account results before ADL and profit cuts"),
+    _money("latent_deficit", "largest sum of negative equities at the executable price among accounts not yet liquidated"),
+    _money("open_deficit", "negative equity of positions still open at the end"),
+    Field("mark_index_gap", "float64", "1", "largest |mark/index − 1|"),
+    Field("first_liquidation_time", "float64", "s", "time of the first liquidation"),
+    Field("first_adl_time", "float64", "s", "time of the first ADL or profit cut"),
+    Field("depletion_time", "float64", "s", "time at which fund or vault was exhausted (no fund: the first loss it would have met)"),
+    Field("event_time", "float64", "s", "time of the path's main event"),
+    Field("event_label", "int32", "code", "company branch of the path, see event_labels"),
+    Field("event_jump", "float64", "log", "jump in log value at the main event"),
+    Field("terminal_mark", "float64", "quote", "mark at the end (settlement price where settled)"),
+    Field("terminal_phase", "int32", "code", "0 pre, 1 transition, 2 post, 3 settled"),
+    _money("fees", "liquidation and settlement fees"),
+    Field("account_stages", "int32", "rows", "rows in which accounts had to be looked at"),
+    Field("conservation_residual", "float64", "1", "|change of all cash| over Σ|initial collateral| + fund"),
+)
+
+EVENT_LABELS = ("orderly", "delayed", "reset_down", "reset_up", "cancelled")
+BAND_NAMES = ("last", "index", "mark", "funding", "fund")
+BAND_UNITS = {"last": "1", "index": "1", "mark": "1", "funding": "1", "fund": "1"}
+MAX_BAND_TIMES = 128
+
+
+def pnl_edges() -> np.ndarray:
+    """[65] edges of the accounts' P&L histogram, in multiples of initial collateral; fine around ±1, open at the ends."""
+    inner = np.concatenate([-np.geomspace(30.0, 1.25, 8), np.linspace(-1.1, 1.1, 45), np.geomspace(1.25, 30.0, 10)])
+    return np.concatenate([[-1e6], inner, [1e6]])
+
+
+def band_edges(name: str) -> np.ndarray:
+    """Edges of a band's histogram. Prices relative to the mark before the event, funding as a rate, fund over its start."""
+    if name in ("last", "index", "mark"):
+        return np.exp(np.linspace(np.log(0.02), np.log(8.0), 401))
+    if name == "funding":
+        inner = np.geomspace(1e-7, 0.05, 60)
+        return np.concatenate([-inner[::-1], inner])
+    return np.concatenate([[-1e6], np.linspace(-2.0, 3.0, 201), [1e6]])
+
+
+def histogram(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Counts [T, bins] int32 of `values` [T, P]; what lies outside falls into the end bins."""
+    bins = len(edges) - 1
+    index = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, bins - 1)
+    rows = np.arange(values.shape[0])[:, None] * bins
+    return np.bincount((index + rows).ravel(), minlength=values.shape[0] * bins).reshape(values.shape[0], bins).astype(np.int32)

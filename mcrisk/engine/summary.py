@@ -1,0 +1,104 @@
+"""From a finished lane group to numbers per path, sums per account and histograms per time (numpy, on the host)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from mcrisk.engine import records
+
+
+def _nan_for_never(times: np.ndarray) -> np.ndarray:
+    return np.where(np.isfinite(times), times, np.nan)
+
+
+def path_numbers(sim: Any, out: Any, count: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """All fields of `records.PATH_FIELDS` for `count` lanes, and the accounts' P&L [count, A]."""
+    carry = jax.tree.map(lambda x: np.asarray(x)[:count], out.carry)
+    acc = jax.tree.map(lambda x: np.asarray(x)[:count], out.accounts)
+    plan = jax.tree.map(lambda x: np.asarray(x)[:count, 0], out.plan)
+    tally, pool = carry.tally, carry.pool
+    mark = carry.market.mark
+    owed = carry.market.funding_total - carry.guard.funding
+    collateral = acc.collateral - np.sum(acc.quantity * owed[:, :, None], axis=1)
+    equity = collateral + np.sum(acc.quantity * (mark[:, :, None] - acc.entry), axis=1)
+    start = np.asarray(sim.cell.ref.collateral)
+    first_mark = np.asarray(sim.cell.markets.initial_price)
+    start_worth = start + np.sum(np.asarray(sim.cell.ref.quantity) * (first_mark[:, None] - np.asarray(sim.cell.ref.entry)), axis=0)
+    pnl = equity - start_worth - acc.deposits
+    value = np.sum(pool.fund + pool.inventory * mark - pool.inventory_cost, axis=1)
+    fund0 = float(np.sum(np.asarray(sim.cell.markets.fund)))
+    vault = sim.cell.rules.has_vault
+    held = np.any(acc.quantity != 0.0, axis=1)
+    loss = np.maximum(fund0 - tally.fund_min, 0.0)
+    others = tally.unpaid + tally.adl_wealth + tally.settlement_cut
+    zero = np.zeros_like(loss)
+    numbers = {
+        "fund_initial": zero + (0.0 if vault else fund0), "fund_min": zero if vault else tally.fund_min,
+        "fund_end": zero if vault else value, "fund_loss": zero if vault else loss,
+        "fund_need": others + (zero if vault else loss), "bad_debt": tally.bad_debt, "deficit_48h": tally.deficit_48h,
+        "unpaid": tally.unpaid, "backstop_loss": np.maximum(-tally.fund_min, 0.0) if vault else zero,
+        "traders_loss": tally.traders_loss, "liquidated_notional": tally.liquidated_notional,
+        "liquidated_accounts": np.sum(acc.liquidated, axis=1), "adl_notional": tally.adl_notional,
+        "adl_wealth": tally.adl_wealth, "adl_accounts": np.sum(acc.deleveraged, axis=1),
+        "settlement_cut": tally.settlement_cut,
+        "winners_profit": np.sum(np.maximum(pnl, 0.0), axis=1) + tally.adl_wealth + tally.settlement_cut,
+        "latent_deficit": tally.latent_deficit,
+        "open_deficit": np.sum(np.where(held, np.maximum(-equity, 0.0), 0.0), axis=1),
+        "mark_index_gap": tally.mark_index_gap,
+        "first_liquidation_time": _nan_for_never(tally.first_liquidation_time),
+        "first_adl_time": _nan_for_never(tally.first_adl_time), "depletion_time": _nan_for_never(tally.depletion_time),
+        "event_time": plan.event_time, "event_label": plan.branch, "event_jump": plan.jump, "terminal_mark": mark[:, 0],
+        "terminal_phase": carry.market.phase[:, 0], "fees": pool.fees, "account_stages": tally.account_stages,
+        "conservation_residual": _residual(sim, carry, acc, start),
+    }
+    return numbers, pnl
+
+
+def _residual(sim: Any, carry: Any, acc: Any, start: np.ndarray) -> np.ndarray:
+    """Cash of everybody now against cash of everybody at the start; a position's cash is −q·entry.
+
+    Funding that quiet rows left unsettled is owed by accounts and already booked by everybody else, hence `owed`.
+    """
+    ref, pool = sim.cell.ref, carry.pool
+    owed = carry.market.funding_total - carry.guard.funding
+    accounts = np.sum(acc.collateral - np.sum(acc.quantity * (acc.entry + owed[:, :, None]), axis=1), axis=1)
+    pooled = np.sum(pool.fund - pool.inventory_cost, axis=1) + pool.outside_cash + pool.fees + pool.venue
+    fund0 = float(np.sum(np.asarray(sim.cell.markets.fund)))
+    before = float(np.sum(start) - np.sum(np.asarray(ref.quantity) * np.asarray(ref.entry))) + fund0
+    scale = float(np.sum(np.abs(start))) + fund0
+    return np.abs(accounts + pooled - before) / scale
+
+
+def account_sums(sim: Any, out: Any, pnl: np.ndarray, count: int) -> dict[str, np.ndarray]:
+    """Counts and P&L of every account over `count` paths; P&L in multiples of initial collateral."""
+    unit = np.maximum(np.asarray(sim.cell.ref.collateral), 1e-12)
+    relative = pnl / unit
+    total = np.zeros(relative.shape[1])
+    for row in relative:  # path order, whatever the block
+        total = total + row
+    edges = records.pnl_edges()
+    return {
+        "liquidated": np.sum(np.asarray(out.accounts.liquidated)[:count], axis=0).astype(np.int64),
+        "deleveraged": np.sum(np.asarray(out.accounts.deleveraged)[:count], axis=0).astype(np.int64),
+        "pnl_sum": total,
+        "pnl_histogram": records.histogram(relative.T, edges),
+    }
+
+
+def band_histograms(sim: Any, out: Any, count: int) -> dict[str, np.ndarray]:
+    """Integer histograms on the common clock around the event; prices relative to the mark in the row before the event."""
+    from mcrisk.engine.simulate import band_steps
+    from mcrisk.paths.grid import event_step
+
+    steps = band_steps(sim.task.config)
+    at = event_step(sim.task.config.grid)
+    seen = {name: np.asarray(getattr(out.snapshots, name))[:, :count] for name in ("last", "index", "mark", "rate", "fund")}
+    base = seen["mark"][at - 1]
+    fund0 = float(np.sum(np.asarray(sim.cell.markets.fund)))
+    scale = fund0 if fund0 > 0.0 else float(np.sum(np.asarray(sim.cell.markets.open_interest * sim.cell.markets.initial_price)))
+    values = {"last": seen["last"][steps] / base, "index": seen["index"][steps] / base, "mark": seen["mark"][steps] / base,
+              "funding": seen["rate"][steps], "fund": seen["fund"][steps] / scale}
+    return {name: records.histogram(values[name], records.band_edges(name)) for name in records.BAND_NAMES}
