@@ -23,11 +23,12 @@ from mcrisk.runs import fingerprint, manifest
 from mcrisk.runs.plan import Block
 from mcrisk.runs.progress import Progress, Silent
 from mcrisk.runs.schedule import Queues
-from mcrisk.runs.store import RunStore
+from mcrisk.runs.store import FULL, RunStore
 from mcrisk.runs.worker import BlockFunction, Context, Prepare, Receipt, compute_block, environment
 
 IN_FLIGHT = 2  # per worker: one computing, one waiting, so that no worker idles while the client thinks
 ATTEMPTS = 3  # per block, for errors that may pass (network file systems)
+CONNECT = "10s"  # to a scheduler that is not ours
 _TAKEN_AWAY = ("cancelled", "lost")
 
 
@@ -164,10 +165,16 @@ def _judge(future: Any, block: Block, attempt: int) -> None:
     if isinstance(error, KilledWorker):
         raise RunFailed(
             "a block killed every worker it was given to", block.label,
-            "most often a worker ran out of memory", "use fewer --workers or a smaller execution.block_paths; finished blocks are kept",
+            "most often a worker ran out of memory",
+            "use fewer --workers or a smaller execution.block_paths; finished blocks are kept",
         ) from None  # fmt: skip
     if isinstance(error, McriskError):
         raise error
+    if isinstance(error, OSError) and error.errno in FULL:
+        raise InputError(
+            "no space left on the worker's machine", block.label, str(error),
+            "free space and repeat the same command: finished blocks are kept",
+        ) from None  # fmt: skip
     if isinstance(error, OSError) and attempt < ATTEMPTS:
         return
     raise RunFailed(
@@ -211,7 +218,7 @@ def _client(workers: int | None, scheduler: str | None, blocks: int) -> Iterator
 def _remote_client(address: str) -> Iterator[tuple[Client, tuple[int, ...]]]:
     with _quiet(), dask.config.set(_SETTINGS):
         try:
-            client = Client(address, timeout="10s", set_as_default=False)
+            client = Client(address, timeout=CONNECT, set_as_default=False)
         except (OSError, ValueError, TypeError) as error:
             raise InputError(
                 "the dask scheduler cannot be reached", str(address), str(error)[:200],
