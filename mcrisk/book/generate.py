@@ -2,7 +2,8 @@
 
 The same seed gives the same people on every venue: who is larger, who is long first, who hedges, who trades boldly. The
 venue decides open interest, price, margin tiers and position limits. Order of work: who holds which market on which side
-(`_places`), how much (`sizes.fill`), at which leverage (`leverage.assign`), from which entry price (`_entries`).
+(`_places`), how much (`sizes.fill`), at which leverage (`leverage.prefer`), how much of it the tiers admit at that leverage
+(`sizes.refill`), from which entry price (`_entries`).
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from mcrisk.errors import InputError
 
 Array = NDArray[np.float64]
 _SIZE, _SIDE, _HEDGE, _ENTRY = range(4)          # columns of a market's draws
-_HOME, _CROSS, _BAND, _WITHIN = range(4)         # columns of the people's draws
+_CROSS, _BAND, _WITHIN = range(3)                # columns of the people's draws
+_MIX_TOLERANCE = 0.02                            # of open interest, before a note is made
 
 
 @dataclass
@@ -32,7 +34,7 @@ class _Draft:
     markets: tuple[str, ...]
     venues: tuple[Venue, ...]          # [M]
     mark: Array                        # [M]
-    people: Array                      # [A, 4] uniforms
+    people: Array                      # [A, 3] uniforms
     draws: Array                       # [M, A, 4] uniforms
     maker: NDArray[np.bool_]           # [A]
     home: NDArray[np.int64]            # [A]
@@ -41,6 +43,8 @@ class _Draft:
     side: Array                        # +1, −1, 0
     hedger: NDArray[np.bool_]
     notional: Array
+    weight: Array                      # relative size before any limit
+    cap: Array                         # largest notional of a trader
     notes: list[str] = field(default_factory=list)
 
 
@@ -68,10 +72,14 @@ def generate(
     kinds = company_kind or spec.company_kind
     for m in range(len(draft.markets)):
         _places(draft, spec, m, kinds if isinstance(kinds, str) else kinds[m])
-    allowed = _largest_leverage(draft)
-    wanted = leverage.assign(spec, draft.venues, draft.home, draft.notional, _fixed_leverage(draft, spec),
-                             draft.people[:, _BAND], draft.people[:, _WITHIN], allowed)
-    return _book(draft, spec, np.minimum(wanted, allowed))
+    bands = [leverage.bands_of(spec, v) for v in draft.venues]
+    fixed = _fixed_leverage(draft, spec)
+    band, wanted = _preferences(draft, bands, fixed)
+    for m in range(len(draft.markets)):
+        _within_tiers(draft, m, band, wanted, np.isnan(fixed))
+    effective = np.minimum(wanted, _largest_leverage(draft))
+    _say_what_was_reached(draft, bands, effective)
+    return _book(draft, spec, effective)
 
 
 def _people(spec: BookSpec, venue: Venue | Sequence[Venue], markets: tuple[str, ...], seed: int) -> _Draft:
@@ -87,7 +95,7 @@ def _people(spec: BookSpec, venue: Venue | Sequence[Venue], markets: tuple[str, 
     if count < desks + 2 * several:
         raise InputError(f"{count} accounts are too few for {several} markets with {desks} market makers",
                          where="book.accounts", remedy=f"ask for at least {desks + 2 * several}")
-    people = uniforms(seed, spec.seed_purpose, "people", count, 4)
+    people = uniforms(seed, spec.seed_purpose, "people", count, 3)
     maker = np.arange(count) < desks
     traders = np.arange(count) - desks
     home = np.where(maker, np.arange(count) % several, traders % several)     # every market gets its share of people
@@ -98,7 +106,7 @@ def _people(spec: BookSpec, venue: Venue | Sequence[Venue], markets: tuple[str, 
     return _Draft(
         markets, venues, np.array([v.contract.initial_price for v in venues]), people,
         np.stack([uniforms(seed, spec.seed_purpose, f"market {name}", count, 4) for name in markets]),
-        maker, home, cross, held, np.zeros(shape), np.zeros(shape, bool), np.zeros(shape),
+        maker, home, cross, held, np.zeros(shape), np.zeros(shape, bool), *np.zeros((3, *shape)),
     )
 
 
@@ -122,11 +130,10 @@ def _places(draft: _Draft, spec: BookSpec, m: int, kind: CompanyKind) -> None:
     draft.side[makers[:long_desks], m], draft.side[makers[long_desks:], m] = 1.0, -1.0
     draft.notional[makers, m] = desk
 
-    weight = np.exp(spec.size.sigma * normals(draws[:, _SIZE]))
+    draft.weight[:, m] = np.exp(spec.size.sigma * normals(draws[:, _SIZE]))
     cap = min(limit, interest * max(spec.size.max_share_of_side, 1.5 / min(longs, len(traders) - longs)))
-    _fill_longs(draft, m, order[:longs], weight, interest - desk * desks[0], cap, limit)
-    _fill_shorts(draft, spec, m, order[longs:], weight, interest, interest - desk * desks[1],
-                 (cap, limit), kind)
+    _fill_longs(draft, m, order[:longs], interest - desk * desks[0], cap, limit)
+    _fill_shorts(draft, spec, m, order[longs:], interest, interest - desk * desks[1], (cap, limit), kind)
 
 
 def _room(spec: BookSpec, traders: int, desks: NDArray, wanted: float, limit: float) -> tuple[float, int, float]:
@@ -145,29 +152,27 @@ def _room(spec: BookSpec, traders: int, desks: NDArray, wanted: float, limit: fl
     return desk, longs, interest
 
 
-def _fill_longs(draft: _Draft, m: int, who: NDArray, weight: Array, total: float, cap: float, limit: float) -> None:
-    draft.notional[who, m] = sizes.fill(weight[who], total, min(limit, max(cap, 1.5 * total / len(who))))
+def _fill_longs(draft: _Draft, m: int, who: NDArray, total: float, cap: float, limit: float) -> None:
+    draft.cap[who, m] = min(limit, max(cap, 1.5 * total / len(who)))
+    draft.notional[who, m] = sizes.fill(draft.weight[who, m], total, draft.cap[who, m])
 
 
 def _fill_shorts(
-    draft: _Draft, spec: BookSpec, m: int, who: NDArray, weight: Array, interest: float, total: float,
-    caps: tuple[float, float], kind: CompanyKind,
+    draft: _Draft, spec: BookSpec, m: int, who: NDArray, interest: float, total: float, caps: tuple[float, float],
+    kind: CompanyKind,
 ) -> None:
     """Hedgers hold their share of the side, the other shorts what is left; a full group passes its excess on."""
     share = getattr(spec.hedged_shorts, kind)
     count = min(max(int(round(share * len(who))), 1 if share > 0 else 0), len(who) - 1)
     hedgers = who[np.argsort(draft.draws[m][who, _HEDGE], kind="stable")[:count]]
     others = np.setdiff1d(who, hedgers, assume_unique=True)
-    cap, limit = caps
-    cap = min(limit, max(cap, 1.5 * total / len(who)))
+    cap = min(caps[1], max(caps[0], 1.5 * total / len(who)))
     hedged = min(share * interest, total, cap * len(hedgers))
-    hedged = max(hedged, total - cap * len(others))
-    draft.hedger[hedgers, m] = True
-    if len(hedgers):
-        draft.notional[hedgers, m] = sizes.fill(weight[hedgers], hedged, cap)
-    else:
-        hedged = 0.0
-    draft.notional[others, m] = sizes.fill(weight[others], total - hedged, cap)
+    hedged = max(hedged, total - cap * len(others)) if len(hedgers) else 0.0
+    draft.hedger[hedgers, m], draft.cap[who, m] = True, cap
+    for group, amount in ((hedgers, hedged), (others, total - hedged)):
+        if len(group):
+            draft.notional[group, m] = sizes.fill(draft.weight[group, m], amount, cap)
 
 
 # ---------------------------------------------------------------- leverage, collateral, entries
@@ -176,6 +181,39 @@ def _fixed_leverage(draft: _Draft, spec: BookSpec) -> Array:
     held = draft.notional > 0
     hedger = np.all(~held | draft.hedger, axis=1) & held.any(1)
     return np.where(draft.maker, spec.makers.leverage, np.where(hedger, spec.hedged_shorts.leverage, np.nan))
+
+
+def _preferences(draft: _Draft, bands: list[leverage.Bands], fixed: Array) -> tuple[NDArray[np.int64], Array]:
+    """Leverage band and leverage wanted by every account [A], by the mix of its home market."""
+    total, band, wanted = draft.notional.sum(1), np.zeros(len(fixed), np.int64), fixed.copy()
+    for m, table in enumerate(bands):
+        mine = draft.home == m
+        band[mine] = leverage.prefer(table, total[mine], fixed[mine], draft.people[mine, _BAND])
+        free = mine & np.isnan(fixed)
+        wanted[free] = leverage.draw(table, band[free], draft.people[free, _WITHIN])
+    return band, wanted
+
+
+def _within_tiers(draft: _Draft, m: int, band: NDArray[np.int64], wanted: Array, chooses: NDArray[np.bool_]) -> None:
+    """Positions of market m again, no larger than the tiers admit at the leverage their owners want."""
+    admitted = leverage.admitted(draft.venues[m], wanted)
+    for side in (1.0, -1.0):
+        who = np.flatnonzero(chooses & (draft.side[:, m] == side) & ~draft.hedger[:, m])
+        if who.size:
+            draft.notional[who, m] = sizes.refill(draft.weight[who, m], draft.notional[who, m], band[who], admitted[who],
+                                                  draft.cap[who, m])
+
+
+def _say_what_was_reached(draft: _Draft, bands: list[leverage.Bands], effective: Array) -> None:
+    """Notes the leverage mixes that the tiers left out of reach."""
+    total = draft.notional.sum(1)
+    for m, table in enumerate(bands):
+        mine = draft.home == m
+        share = leverage.reached(table, total[mine], effective[mine])
+        if np.abs(share - table.share).max() > _MIX_TOLERANCE:
+            got, asked = ("/".join(f"{x:.0%}" for x in shares) for shares in (share, table.share))
+            draft.notes.append(f"market '{draft.markets[m]}': open interest per leverage band is {got}, not {asked}: more"
+                               f" is not to be had from {mine.sum()} accounts under this venue's margin tiers")
 
 
 def _largest_leverage(draft: _Draft) -> Array:

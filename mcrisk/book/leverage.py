@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mcrisk.book.tiers import tier_arrays
 from mcrisk.config.book import BookSpec, LeverageMix
 from mcrisk.config.venue import Venue
 from mcrisk.errors import InputError
 
 Array = NDArray[np.float64]
+
+
+class Bands(NamedTuple):
+    """A mix as arrays, each [bands], lowest first."""
+
+    lower: Array
+    upper: Array
+    share: Array       # of open interest
 
 
 def mix_of(spec: BookSpec, venue: Venue) -> LeverageMix:
@@ -26,56 +35,57 @@ def mix_of(spec: BookSpec, venue: Venue) -> LeverageMix:
     return spec.leverage_mixes[name]
 
 
-def assign(
-    spec: BookSpec, venues: Sequence[Venue], home: NDArray[np.int64], notional: Array, fixed: Array,
-    pick: Array, within: Array, allowed: Array,
-) -> Array:
-    """Effective leverage per account [A].
+def bands_of(spec: BookSpec, venue: Venue) -> Bands:
+    """Bands of the venue's mix in the spec's variant."""
+    mix = mix_of(spec, venue)
+    return Bands(np.array([band.lower for band in mix.bands]), np.array([band.upper for band in mix.bands]),
+                 np.array(mix.shares(spec.variant)))
 
-    Shares refer to all open interest of a home market, both sides, makers and hedgers included (they fill their own
-    band first): published leverage statistics do not separate them either.
+
+def prefer(bands: Bands, size: Array, fixed: Array, pick: Array) -> NDArray[np.int64]:
+    """Band per account [n] such that open interest per band is as the mix says.
+
+    Shares refer to all open interest of a market, both sides, makers and hedgers included (they fill their own band
+    first): published leverage statistics do not separate them either. The others choose from the largest down, among the
+    bands that still have room for them, with probability proportional to what each misses; the many small ones come last
+    and close the gaps.
 
     Args:
-        home: [A] market whose mix an account follows.
-        notional: [A, M] quote.
-        fixed: [A] leverage of makers and hedgers, NaN for the others.
-        pick, within: [A] uniforms: the band, and the place inside it.
-        allowed: [A] largest leverage of the tiers reached.
+        size: [n] notional; fixed: [n] leverage of makers and hedgers, NaN for the others; pick: [n] uniforms.
     """
-    total = notional.sum(1)
-    result = np.where(np.isnan(fixed), 1.0, fixed)
-    for m, venue in enumerate(venues):
-        mix = mix_of(spec, venue)
-        lower = np.array([band.lower for band in mix.bands])
-        upper = np.array([band.upper for band in mix.bands])
-        mine = home == m
-        missing = np.array(mix.shares(spec.variant)) * total[mine].sum()
-        held = mine & ~np.isnan(fixed)
-        band_held = np.clip(np.searchsorted(upper, np.minimum(fixed[held], allowed[held]), side="left"), 0, len(upper) - 1)
-        missing -= np.bincount(band_held, weights=total[held], minlength=len(upper))
-        free = np.flatnonzero(mine & np.isnan(fixed))
-        band = _bands(total[free], pick[free], missing, lower, allowed[free])
-        top = np.maximum(np.minimum(upper[band], allowed[free]), np.minimum(lower[band], allowed[free]))
-        bottom = np.minimum(lower[band], top)
-        result[free] = bottom + (top - bottom) * within[free]
-    return result
-
-
-def _bands(size: Array, pick: Array, missing: Array, lower: Array, allowed: Array) -> NDArray[np.int64]:
-    """Band per account: largest first, drawn with probability proportional to what each admissible band still misses.
-
-    The many small accounts come last and close the gaps, so shares are met to within the smallest sizes.
-    """
-    chosen = np.zeros(len(size), np.int64)
+    last = len(bands.lower) - 1
+    chosen = np.clip(np.searchsorted(bands.upper, np.nan_to_num(fixed), side="left"), 0, last)
+    held = ~np.isnan(fixed)
+    missing = bands.share * size.sum() - np.bincount(chosen[held], weights=size[held], minlength=last + 1)
     gap = [max(float(x), 0.0) for x in missing]
-    last = np.maximum(np.searchsorted(lower, allowed, side="left") - 1, 0)    # highest band that begins below `allowed`
-    for i in np.argsort(-size, kind="stable"):
-        admissible = gap[: last[i] + 1]
-        target = pick[i] * sum(admissible)
-        band = 0
-        while band < last[i] and target > gap[band]:
-            target -= gap[band]
+    free = np.flatnonzero(~held)
+    for i in free[np.argsort(-size[free], kind="stable")]:
+        room = [g if g >= size[i] else 0.0 for g in gap]
+        room = room if any(room) else gap
+        target, band = pick[i] * sum(room), 0
+        while band < last and target > room[band]:
+            target -= room[band]
             band += 1
         chosen[i] = band
         gap[band] = max(gap[band] - size[i], 0.0)
     return chosen
+
+
+def draw(bands: Bands, band: NDArray[np.int64], within: Array) -> Array:
+    """Leverage wanted per account [n], uniform in its band."""
+    return bands.lower[band] + (bands.upper[band] - bands.lower[band]) * within
+
+
+def admitted(venue: Venue, wanted: Array) -> Array:
+    """Largest notional [n] at which the venue's tiers admit each leverage; the first tier's where none does."""
+    margin = venue.pre.margin
+    tiers = tier_arrays(margin)
+    unit = 1.0 if margin.by == "notional" else venue.contract.contract_size * venue.contract.initial_price
+    ends = np.concatenate([tiers.lower_edge[1:], [np.inf]]) * unit * (1 - 1e-12)
+    return ends[np.maximum(np.searchsorted(tiers.initial, 1.0 / wanted, side="right") - 1, 0)]
+
+
+def reached(bands: Bands, size: Array, effective: Array) -> Array:
+    """Share of open interest per band [bands]; what lies below or above all bands counts to the nearest."""
+    band = np.clip(np.searchsorted(bands.upper * (1 + 1e-6), effective, side="left"), 0, len(bands.upper) - 1)
+    return np.bincount(band, weights=size, minlength=len(bands.upper)) / max(size.sum(), np.finfo(float).tiny)

@@ -72,6 +72,18 @@ def test_open_interest_per_leverage_band(spec, variant):
             assert share == pytest.approx(wanted, abs=1e-3)
 
 
+def test_tiers_shrink_bold_positions_before_they_shrink_leverage(spec):
+    """Tiers of Kraken's kind: 5x to 10k, 3.3x to 100k, 2x beyond. Bold accounts stay below the edge of their leverage."""
+    tiered = venue(margin([(10_000.0, 0.2, 0.1), (100_000.0, 0.3, 0.15), (None, 0.5, 0.25)]))
+    book = generate(with_(spec, accounts=4000), tiered, ["X"], 3)
+    notional = book.notional(MARK)
+    effective = notional / book.equity(MARK)
+    assert notional[effective > 10 / 3 * (1 + 1e-6)].max() <= 10_000 and notional[effective > 2.001].max() <= 100_000
+    assert notional[effective > 3].sum() / notional.sum() == pytest.approx(0.45, abs=0.02) and book.notes == ()
+    few = generate(with_(spec, accounts=50), tiered, ["X"], 3)
+    assert "per leverage band" in few.notes[0] and abs(few.imbalance()[0]) < 1e-12
+
+
 def test_crowd_is_long_and_hedgers_hold_their_share(spec):
     book = generate(spec, venue(), ["X"], 1)
     traders = book.user_class != MAKER
@@ -136,7 +148,7 @@ def test_same_seed_same_book_other_seed_other_book(spec):
 
 
 def test_venues_see_the_same_people(spec):
-    here = generate(spec, venue(), ["X"], 4)
+    here = generate(spec, venue(margin([(None, 0.2, 0.1)])), ["X"], 4)
     there = generate(spec, venue(margin([(None, 0.1, 0.05)]), open_interest=50e6, price=80.0, book="max_10x"), ["X"], 4)
     assert np.array_equal(np.sign(here.quantity), np.sign(there.quantity))
     assert np.array_equal(here.user_class, there.user_class)
@@ -180,8 +192,9 @@ def test_concentration_at_equal_numbers(spec):
     assert np.median([c.top_10 for c in laws]) == pytest.approx(0.43, abs=0.05)
     assert np.median([c.top_100 for c in laws]) == pytest.approx(0.72, abs=0.04)
     assert np.median([c.gini for c in laws]) == pytest.approx(0.982, abs=0.01)
+    free = venue(margin([(None, 0.2, 0.1)]))      # tiers would cap the largest
     wide = with_(spec, accounts=19_337, size={"sigma": 3.3, "max_share_of_side": 1.0})
-    books = [concentration(generate(wide, venue(), ["X"], s).notional(MARK)) for s in range(5)]
+    books = [concentration(generate(wide, free, ["X"], s).notional(MARK)) for s in range(5)]
     assert 0.3 < np.median([c.top_10 for c in books]) < 0.6
     assert 0.65 < np.median([c.top_100 for c in books]) < 0.85
 
