@@ -12,7 +12,8 @@ Source    Hyperliquid docs, funding (2026-08-22); trade.xyz docs, seed 001 (2026
           Weights, boundary row, several boundaries: docs/semantics.md section 4.
 
 Signatures: init(p) -> state; update(p, state, row, index, mark, mid) -> (state, Funding); rescale(state, factor);
-convert(p_pre, p_post, state) -> state at conversion; clock(p, state, utc) -> (last_rate, seconds_to_next_boundary, interval) for marks that contain the funding rate.
+convert(p_pre, p_post, state) -> state at conversion;
+clock(p, state, utc) -> (last_rate, seconds_to_next_boundary, interval), for marks that contain the funding rate.
 """
 
 from __future__ import annotations

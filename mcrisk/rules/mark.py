@@ -29,7 +29,16 @@ from mcrisk.rules.quotes import book_median, impact_mid, median3, travel
 from mcrisk.rules.rule import Empty, Rule, unchanged
 from mcrisk.rules.types import Row
 from mcrisk.rules.windows import (
-    BUCKETS, Ema, Window, ema_init, ema_rescale, ema_update, ema_value, window_init, window_rescale, window_update,
+    BUCKETS,
+    Ema,
+    Window,
+    ema_init,
+    ema_rescale,
+    ema_update,
+    ema_value,
+    window_init,
+    window_rescale,
+    window_update,
 )
 
 SECOND = 1.0
@@ -70,7 +79,7 @@ def median3_init(p: Traced, row: Row, initial_price: Array) -> Median3:
 
 
 def publish(p: Traced, previous: Array, value: Array, dt: Array) -> Array:
-    """What a deployer can publish: the relayer's step from the last value, then the protocol's. Oracle and mark alike."""
+    """What can be published: the relayer's step from the last value, then the protocol's; oracle and mark alike."""
     relayed = travel(previous, value, dt, p.relayer_step, p.relayer_interval)
     return travel(previous, relayed, dt, p.protocol_step, p.protocol_interval)
 

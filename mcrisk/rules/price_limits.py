@@ -6,8 +6,8 @@ Formula   discovery_bounds  reference·(1 ± b); oracle ≥ reference·(1 + b·t
           okx_limits        first minutes I·(1 ± X); then High = min{max[I, I(1+Y) + A], I(1+Z)},
                             Low = max{min[I, I(1−Y) + A], I(1−Z)}, A = moving average of (mid − index)
           mid_band          MA(mid)·(1 ± band); in the final window index·(1 ± final_band)
-Symbols   b = bound, t = trigger (share of b), I = reference index; X, Y, Z fractions; prices in quote; times in seconds.
-Source    trade.xyz docs, discovery bounds (capture 2026-09-18); OKX "Price limit rules" (2025) and seed 003 (2024-09-24).
+Symbols   b = bound, t = trigger (share of b), I = reference index; X, Y, Z fractions; prices in quote; times in s.
+Source    trade.xyz docs, discovery bounds (capture 2026-09-18); OKX "Price limit rules" (2025), seed 003 (2024-09-24).
           Order of ups and downs and the reference of a self-referential index: docs/semantics.md.
 
 Signatures: init(p, reference) -> state; update(p, state, row, index, previous_index, mid, age)

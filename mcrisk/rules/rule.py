@@ -7,7 +7,8 @@ Source    docs/architecture.md of this repository. Date 2026-11-20.
 
 from __future__ import annotations
 
-from typing import Any, Callable, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 
 class Rule(NamedTuple):
