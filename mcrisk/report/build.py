@@ -57,7 +57,11 @@ def report(run_path: str | Path, out_dir: str | Path, formats: Iterable[str] = F
     if unknown or not wanted:
         raise InputError(f"unknown report format '{unknown[0]}'" if unknown else "no report format given", "--format",
                          f"allowed are {', '.join(FORMATS)}", "for example --format html,md")
-    page = build(Run.open(run_path))
+    run = Run.open(run_path)
+    if run.attrs.get("complete") is False:
+        raise InputError("the run is unfinished", run.path, "a report is made from all of its blocks",
+                         "repeat the same `mcrisk run` command: it goes on where it stopped")
+    page = build(run)
     make = {"html": to_html, "md": to_markdown, "json": to_json}
     folder = Path(out_dir)
     try:

@@ -43,7 +43,7 @@ def exceedance_figure(run: Run, cells: Cells) -> Figure:
             at = [np.argmin(np.abs(np.log(GRID / x))) for x in THRESHOLDS]
             rows = cells[venue.index, s].exceed[at]
             table.add(venue.name, name, *(cell(float(p), "percent", float(a), float(b), with_range=True) for p, a, b in rows))
-    table.note = "Thresholds are the nearest points of a logarithmic grid (33 points from 0.01 % to 100 %)."
+    table.note = "The deficit is what liquidated accounts owe beyond their collateral (bad_debt). Thresholds are the nearest points of a logarithmic grid (33 points from 0.01 % to 100 %)."
     beyond = _beyond(run, cells)
     return Figure("exceedance", "How large is the hole", beyond, panels,
                   [(styles[s], label(run.scenarios[s])) for s in styles], table)

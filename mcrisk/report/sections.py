@@ -10,6 +10,7 @@ from mcrisk.report import charts, figures
 from mcrisk.report import format as fmt
 from mcrisk.report import names as names_of
 from mcrisk.report.model import Cell, Column, Figure, Panel, Section, Table, cell
+from mcrisk.report.notes import notes_table
 from mcrisk.report.source import NAN, Run
 
 TOP_ACCOUNTS = 5
@@ -132,23 +133,6 @@ def _strip_blocks(run: Run) -> list[Figure | Table]:
                f"where {resolved[top][1]} moves it most and the add-on is {fmt.points(resolved[top][0])}.")
     figure = Figure("strip", title, see, panels, [("bar s0", levels[0]), ("bar s1", levels[-1])], table)
     return [figure, addon]
-
-
-def notes_table(run: Run) -> Table:
-    """All `assumption: true` notes; notes shared by venues appear once with their venues."""
-    merged: dict[tuple, list[str]] = {}
-    for venue in run.venues:
-        for note in venue.notes:
-            if note.get("assumption"):
-                key = tuple(str(note.get(k) or "") for k in ("field", "note", "source", "date"))
-                merged.setdefault(key, []).append(venue.name)
-    table = Table("notes", f"Everything marked as an assumption ({len(merged)})",
-                  [Column("venues"), Column("field"), Column("note"), Column("source"), Column("date")])
-    for (field, note, source, date), venues in merged.items():
-        table.add("all venues" if len(venues) == len(run.venues) and len(venues) > 1 else ", ".join(venues), field, note, source, date)
-    if not merged:
-        table.note = "The stored configuration carries no provenance notes."
-    return table
 
 
 def reproduce_section(run: Run, cells: figures.Cells) -> Section:

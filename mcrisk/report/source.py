@@ -45,7 +45,6 @@ class VenueInfo:
     fund: float
     backstop: float
     self_referential: bool
-    notes: tuple[dict, ...]
 
 
 def _load_json(value: Any) -> Any:
@@ -124,8 +123,7 @@ class Run:
             index=index, name=name, title=config.get("title") or name, operator=config.get("operator") or "",
             open_interest=float(oi), fund=fund,
             backstop=float(backstop.get("loss_capacity", 0.0)) * float(oi) if backstop.get("enabled") else 0.0,
-            self_referential=config.get("index_type") == "self_referential",
-            notes=tuple(n for n in config.get("provenance") or () if isinstance(n, dict)))
+            self_referential=config.get("index_type") == "self_referential")
 
     def _venue_config(self, index: int, name: str) -> dict:
         """The venue's profile inside the resolved configuration, whichever way it is nested."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,10 +20,8 @@ NASTY = {
 
 def make(folder: Path, **options) -> SimpleNamespace:
     """Store and report under `folder`, with the texts already read."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        store = write_store(folder / "run.zarr", **options)
-        files = report(store, folder / "out")
+    store = write_store(folder / "run.zarr", **options)
+    files = report(store, folder / "out")
     html, md, data = (f.read_text(encoding="utf-8") for f in files)
     return SimpleNamespace(store=store, files=files, html=html, md=md, json=json.loads(data))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from html.parser import HTMLParser
 
@@ -9,9 +10,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from mcrisk.config.load import load_config
 from mcrisk.errors import InputError
 from mcrisk.report import report
-from tests.report.synthetic import SCENARIOS, VENUES
+from tests.report.synthetic import SCENARIOS, VENUES, write_store
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "polyline", "polygon", "line", "rect", "path"}
 
@@ -171,6 +173,24 @@ def test_wrong_stores(tmp_path):
     with pytest.raises(InputError, match="not a readable results store"):
         report(tmp_path / "empty", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_unfinished_run(tmp_path):
+    write_store(tmp_path / "half.zarr", paths=32, accounts=3, complete=False)
+    with pytest.raises(InputError, match="unfinished"):
+        report(tmp_path / "half.zarr", tmp_path / "out")
+
+
+def test_the_shipped_run_config_is_understood(tmp_path):
+    config = load_config("quickstart").model_dump(mode="json")
+    config["report"]["owner"] = "Jane <Doe>"
+    write_store(tmp_path / "run.zarr", paths=64, accounts=4, config=config)
+    data = json.loads(report(tmp_path / "run.zarr", tmp_path, formats=["json"])[0].read_text(encoding="utf-8"))
+    assert data["people"]["Owner"] == "Jane <Doe>" and data["people"]["Data date"] == config["report"]["data_date"]
+    notes = data["tables"]["notes"]["rows"]
+    wanted = {n["note"] for v in config["venues"] for n in v["provenance"] if n["assumption"]}
+    assert len(notes) > 50 and wanted <= {n["note"] for n in notes}
+    assert "30 days" in data["answer"]["worry"] or "no insurance fund" in data["answer"]["worry"]
 
 
 def test_folder_that_cannot_be_written(made):
