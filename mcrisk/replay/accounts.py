@@ -11,7 +11,7 @@ from mcrisk.replay import tables
 
 _REQUIRED = ("account_id", "quantity", "entry_price", "collateral")
 _OPTIONAL = ("market", "margin_mode", "user_class")
-_NET_TOLERANCE = 1e-9   # of gross quantity
+_NET_TOLERANCE = 1e-9  # of gross quantity
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,16 @@ def _ids(table: tables.Table) -> tuple[str, ...]:
     seen: dict[str, int] = {}
     for i, name in enumerate(ids):
         if not name:
-            raise InputError("'account_id' is empty", table.at(i, "account_id"), "the ledger names accounts by it", "give it a name")
+            raise InputError(
+                "'account_id' is empty", table.at(i, "account_id"), "the ledger names accounts by it", "give it a name"
+            )
         if name in seen:
-            raise InputError(f"account '{name[:40]}' appears twice", table.at(i, "account_id"),
-                             f"it is already there at {table.at(seen[name])}", "give each account one row in a market")
+            raise InputError(
+                f"account '{name[:40]}' appears twice",
+                table.at(i, "account_id"),
+                f"it is already there at {table.at(seen[name])}",
+                "give each account one row in a market",
+            )
         seen[name] = i
     return tuple(ids)
 
@@ -64,7 +70,12 @@ def _cross(table: tables.Table) -> np.ndarray:
     modes = [mode.lower() for mode in tables.texts(table, "margin_mode")]
     for i, mode in enumerate(modes):
         if mode not in ("isolated", "cross", ""):
-            raise InputError(f"unknown margin mode '{mode[:40]}'", table.at(i, "margin_mode"), "it is isolated or cross", "write one of these")
+            raise InputError(
+                f"unknown margin mode '{mode[:40]}'",
+                table.at(i, "margin_mode"),
+                "it is isolated or cross",
+                "write one of these",
+            )
     return np.array([mode == "cross" for mode in modes], bool)
 
 
@@ -76,6 +87,10 @@ def _market(table: tables.Table, market: str | None) -> str:
     wanted = market or next((name for name in names if name), "")
     for i, name in enumerate(names):
         if name and name != wanted:
-            raise InputError(f"account in an unknown market '{name[:40]}'", table.at(i, "market"),
-                             f"this replay is of '{wanted}', one market at a time", "leave such accounts out, or correct the name")
+            raise InputError(
+                f"account in an unknown market '{name[:40]}'",
+                table.at(i, "market"),
+                f"this replay is of '{wanted}', one market at a time",
+                "leave such accounts out, or correct the name",
+            )
     return wanted

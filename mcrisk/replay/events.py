@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -82,13 +83,17 @@ def _as_table(source: EventSource) -> tables.Table | None:
 
 def _load_yaml(path: Path) -> Any:
     if not path.is_file():
-        raise InputError("no such file", str(path), "it does not exist or is a folder", "give the path of a YAML or CSV file")
+        raise InputError(
+            "no such file", str(path), "it does not exist or is a folder", "give the path of a YAML or CSV file"
+        )
     try:
         loaded = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=_PlainTimes)
     except (yaml.YAMLError, UnicodeDecodeError, OSError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}, line {mark.line + 1}" if mark else str(path)
-        raise InputError("not a readable YAML file", where, str(error).splitlines()[0], "write a list of {time: ..., event: ...}") from error
+        raise InputError(
+            "not a readable YAML file", where, str(error).splitlines()[0], "write a list of {time: ..., event: ...}"
+        ) from error
     if isinstance(loaded, dict) and set(loaded) == {"events"}:
         loaded = loaded["events"]
     return [] if loaded is None else loaded
@@ -106,17 +111,31 @@ _PlainTimes.yaml_implicit_resolvers = {
 
 def _from_records(records: Any, label: str) -> tables.Table | None:
     if not isinstance(records, list):
-        raise InputError("events are not a list", label, f"found {type(records).__name__}", "write a list of {time: ..., event: ...}")
+        raise InputError(
+            "events are not a list", label, f"found {type(records).__name__}", "write a list of {time: ..., event: ...}"
+        )
     for i, record in enumerate(records):
         if not isinstance(record, Mapping):
-            raise InputError("an event is not a mapping", f"{label}, row {i}", f"found {str(record)[:40]!r}", "write {time: ..., event: ...}")
+            raise InputError(
+                "an event is not a mapping",
+                f"{label}, row {i}",
+                f"found {str(record)[:40]!r}",
+                "write {time: ..., event: ...}",
+            )
         for key, value in record.items():
             if not isinstance(key, str) or isinstance(value, (list, dict, set, tuple)):
-                raise InputError(f"an event's '{str(key)[:40]}' is not a plain value", f"{label}, row {i}",
-                                 "keys are names, values are numbers or text", "write {time: ..., event: ...}")
+                raise InputError(
+                    f"an event's '{str(key)[:40]}' is not a plain value",
+                    f"{label}, row {i}",
+                    "keys are names, values are numbers or text",
+                    "write {time: ..., event: ...}",
+                )
     if not records:
         return None
-    frame = pd.DataFrame([{key: None if value is None else str(value) for key, value in record.items()} for record in records], dtype=object)
+    frame = pd.DataFrame(
+        [{key: None if value is None else str(value) for key, value in record.items()} for record in records],
+        dtype=object,
+    )
     return tables.read_table(frame, label)
 
 
@@ -139,8 +158,12 @@ def _optional(table: tables.Table, column: str) -> np.ndarray:
 def _check_kind(kind: str, where: str) -> None:
     if kind not in KINDS:
         close = difflib.get_close_matches(kind, KINDS, 1)
-        raise InputError(f"unknown event '{kind[:40]}'", where, f"known are {', '.join(KINDS)}",
-                         f"write '{close[0]}'?" if close else "use one of these")
+        raise InputError(
+            f"unknown event '{kind[:40]}'",
+            where,
+            f"known are {', '.join(KINDS)}",
+            f"write '{close[0]}'?" if close else "use one of these",
+        )
 
 
 def _event(table: tables.Table, i: int, time: float, kind: str, price: float, ratio: float) -> Event:
@@ -161,9 +184,13 @@ def _check_order(events: Iterable[Event]) -> None:
     listed = converted = halted = False
     for event in events:
         if before is not None and event.time < before.time:
-            raise InputError("events out of order", event.where, f"its time lies before that of {before.where}", "sort them by time")
+            raise InputError(
+                "events out of order", event.where, f"its time lies before that of {before.where}", "sort them by time"
+            )
         if before is not None and before.kind in ("cancelled", "expired"):
-            raise InputError(f"'{event.kind}' after settlement", event.where, f"the market settled at {before.where}", "remove it")
+            raise InputError(
+                f"'{event.kind}' after settlement", event.where, f"the market settled at {before.where}", "remove it"
+            )
         wrong = {
             "listed": "was listed or converted already" if listed or converted else "",
             "converted": "was converted already" if converted else "",
@@ -171,7 +198,9 @@ def _check_order(events: Iterable[Event]) -> None:
             "resumed": "" if halted else "is not halted",
         }.get(event.kind, "")
         if wrong:
-            raise InputError(f"'{event.kind}' out of order", event.where, f"the market {wrong} at that time", "correct or remove it")
+            raise InputError(
+                f"'{event.kind}' out of order", event.where, f"the market {wrong} at that time", "correct or remove it"
+            )
         listed, converted = listed or event.kind == "listed", converted or event.kind == "converted"
         halted = (halted or event.kind == "halted") and event.kind != "resumed"
         before = event
@@ -181,16 +210,32 @@ def lay_out(events: Sequence[Event], utc: np.ndarray) -> EventRows:
     """Put each event into the first row with time ≥ its own. Raises InputError for events outside the rows."""
     rows = len(utc)
     out = EventRows(
-        listed=np.zeros(rows, bool), converted=np.zeros(rows, bool), settle=np.full(rows, NO_SETTLE, np.int32),
-        settle_price=np.zeros(rows), has_settle_price=np.zeros(rows, bool), rebase=np.ones(rows),
-        halted=np.zeros(rows, bool), settle_row=None)
+        listed=np.zeros(rows, bool),
+        converted=np.zeros(rows, bool),
+        settle=np.full(rows, NO_SETTLE, np.int32),
+        settle_price=np.zeros(rows),
+        has_settle_price=np.zeros(rows, bool),
+        rebase=np.ones(rows),
+        halted=np.zeros(rows, bool),
+        settle_row=None,
+    )
     applied, settle_row = [], None
     for event in events:
         if event.time < utc[0]:
-            raise InputError(f"'{event.kind}' before the start", event.where, "the price file begins later", "remove it or begin earlier")
+            raise InputError(
+                f"'{event.kind}' before the start",
+                event.where,
+                "the price file begins later",
+                "remove it or begin earlier",
+            )
         k = int(np.searchsorted(utc, event.time, side="left"))
         if k == rows:
-            raise InputError(f"'{event.kind}' after the end", event.where, "the price file ends before it", "remove it or give more rows")
+            raise InputError(
+                f"'{event.kind}' after the end",
+                event.where,
+                "the price file ends before it",
+                "remove it or give more rows",
+            )
         _apply(out, k, event)
         applied.append((k, event))
         if event.kind in ("cancelled", "expired"):
@@ -204,7 +249,7 @@ def _apply(out: EventRows, k: int, event: Event) -> None:
     elif event.kind == "converted":
         out.converted[k] = True
     elif event.kind == "rebase":
-        out.rebase[k] *= event.ratio   # two in one row act one after the other
+        out.rebase[k] *= event.ratio  # two in one row act one after the other
     elif event.kind in ("halted", "resumed"):
         out.halted[k:] = event.kind == "halted"
     else:

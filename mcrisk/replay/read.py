@@ -1,7 +1,7 @@
 """Replay inputs: price rows, events and accounts of one market, checked and laid out for the step of the engine.
 
-What a missing column or an empty cell means is decided here and nowhere else (docs/replay format in the README of
-this room: design contract 4.5). The result holds one entry per row for every field of `rules.types.Row`.
+What a missing column or an empty cell means is decided here and nowhere else (design contract 4.5). The result
+holds one entry per row for every field of `rules.types.Row`.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _OPTIONAL = ("bid", "ask", "impact_bid", "impact_ask", "external", "depth", "tra
 class ReplayInput:
     """Everything a replay needs besides the venue. Arrays in `row` have one entry per price row."""
 
-    row: Row                       # numpy arrays [T]; bid and ask are BookSides of arrays
-    phase: np.ndarray              # PRE / TRANSITION / POST as the events of the rows make it, int32
+    row: Row  # numpy arrays [T]; bid and ask are BookSides of arrays
+    phase: np.ndarray  # PRE / TRANSITION / POST as the events of the rows make it, int32
     initial_price: float
     accounts: Accounts
-    settle_row: int | None         # the replay ends with this row
-    dates: bool                    # were times written as dates? then they are written back as dates
+    settle_row: int | None  # the replay ends with this row
+    dates: bool  # were times written as dates? then they are written back as dates
     events: tuple[tuple[int, life.Event], ...]
-    remarks: tuple[str, ...]       # what was odd but not wrong
+    remarks: tuple[str, ...]  # what was odd but not wrong
 
     @property
     def rows(self) -> int:
@@ -48,8 +48,15 @@ class _Quotes:
     present: np.ndarray
 
 
-def read_replay(venue: Venue, prices: tables.Source, accounts: tables.Source, events: life.EventSource = None, *,
-                market: str | None = None, initial_price: float | None = None) -> ReplayInput:
+def read_replay(
+    venue: Venue,
+    prices: tables.Source,
+    accounts: tables.Source,
+    events: life.EventSource = None,
+    *,
+    market: str | None = None,
+    initial_price: float | None = None,
+) -> ReplayInput:
     """Read and check the three inputs of a replay.
 
     `initial_price` None means the first `last`. Raises InputError naming file and row for anything that is wrong.
@@ -63,13 +70,21 @@ def read_replay(venue: Venue, prices: tables.Source, accounts: tables.Source, ev
     happened, event_remarks = life.read_events(events)
     happened, expiry_remarks = _scheduled_expiry(venue, happened, utc)
     laid = life.lay_out(happened, utc)
-    phase = np.where(np.cumsum(laid.converted) > 0, POST, np.where(np.cumsum(laid.listed) > 0, TRANSITION, PRE)).astype(np.int32)
+    phase = np.where(np.cumsum(laid.converted) > 0, POST, np.where(np.cumsum(laid.listed) > 0, TRANSITION, PRE)).astype(
+        np.int32
+    )
     external = _external(table, venue, laid, phase, last)
     row, odd = _rows(table, venue, utc, last, external, laid)
     return ReplayInput(
-        row=row, phase=phase, initial_price=float(last[0]) if initial_price is None else float(initial_price), accounts=book,
-        settle_row=laid.settle_row, dates=dates, events=laid.applied,
-        remarks=tuple(remarks + book_remarks + event_remarks + expiry_remarks + odd))
+        row=row,
+        phase=phase,
+        initial_price=float(last[0]) if initial_price is None else float(initial_price),
+        accounts=book,
+        settle_row=laid.settle_row,
+        dates=dates,
+        events=laid.applied,
+        remarks=tuple(remarks + book_remarks + event_remarks + expiry_remarks + odd),
+    )
 
 
 def _check_increasing(table: tables.Table, utc: np.ndarray) -> None:
@@ -77,7 +92,12 @@ def _check_increasing(table: tables.Table, utc: np.ndarray) -> None:
     if len(falls):
         i = int(falls[0]) + 1
         kind = "repeats" if utc[i] == utc[i - 1] else "goes back"
-        raise InputError(f"time {kind}", table.at(i, "time"), "times must increase strictly from row to row", "sort the rows, drop doubles")
+        raise InputError(
+            f"time {kind}",
+            table.at(i, "time"),
+            "times must increase strictly from row to row",
+            "sort the rows, drop doubles",
+        )
 
 
 def _scheduled_expiry(venue: Venue, happened: list[life.Event], utc: np.ndarray) -> tuple[list[life.Event], list[str]]:
@@ -91,27 +111,53 @@ def _scheduled_expiry(venue: Venue, happened: list[life.Event], utc: np.ndarray)
         return happened, [f"the contract expires {after:g} s after listing, after the last price row: it stays open"]
     late = next((event for event in happened if event.time > due), None)
     if late is not None:
-        raise InputError(f"'{late.kind}' after settlement", late.where, f"the contract expires {after:g} s after its listing",
-                         "remove it, or give 'expired' its own time")
+        raise InputError(
+            f"'{late.kind}' after settlement",
+            late.where,
+            f"the contract expires {after:g} s after its listing",
+            "remove it, or give 'expired' its own time",
+        )
     expiry = life.Event(due, "expired", None, None, f"expiry {after:g} s after {listed.where}")
     return happened + [expiry], [f"the contract expires {after:g} s after listing, as its profile says"]
 
 
-def _rows(table: tables.Table, venue: Venue, utc: np.ndarray, last: np.ndarray, external: _Quotes,
-          laid: life.EventRows) -> tuple[Row, list[str]]:
+def _rows(
+    table: tables.Table, venue: Venue, utc: np.ndarray, last: np.ndarray, external: _Quotes, laid: life.EventRows
+) -> tuple[Row, list[str]]:
     count = len(utc)
     bid, ask = _quotes(table, "bid", _all(last)), _quotes(table, "ask", _all(last))
     impact_bid, impact_ask = _quotes(table, "impact_bid", bid), _quotes(table, "impact_ask", ask)
-    depth = _filled(tables.numbers(table, "depth", minimum=0.0, infinite=True) if table.has("depth") else np.full(count, np.nan), np.inf)
+    depth = _filled(
+        tables.numbers(table, "depth", minimum=0.0, infinite=True) if table.has("depth") else np.full(count, np.nan),
+        np.inf,
+    )
     row = Row(
-        time=utc - utc[0], utc=utc, dt=np.diff(utc, prepend=utc[0]), last=last,
-        bid=_side(bid, depth), ask=_side(ask, depth),
-        impact_bid=impact_bid.value, impact_ask=impact_ask.value,
-        has_impact_bid=impact_bid.present, has_impact_ask=impact_ask.present,
-        external=external.value, has_external=external.present, trades=_trades(table, count), index_factor=np.ones(count),
-        listed=laid.listed, converted=laid.converted, settle=laid.settle, settle_price=laid.settle_price,
-        has_settle_price=laid.has_settle_price, settle_draw=np.zeros(count), final_hour=_final_hour(venue, utc, laid),
-        rebase=laid.rebase, halted=laid.halted, restrike=np.zeros(count, bool), averaging=_averaging(utc, laid))
+        time=utc - utc[0],
+        utc=utc,
+        dt=np.diff(utc, prepend=utc[0]),
+        last=last,
+        bid=_side(bid, depth),
+        ask=_side(ask, depth),
+        impact_bid=impact_bid.value,
+        impact_ask=impact_ask.value,
+        has_impact_bid=impact_bid.present,
+        has_impact_ask=impact_ask.present,
+        external=external.value,
+        has_external=external.present,
+        trades=_trades(table, count),
+        index_factor=np.ones(count),
+        listed=laid.listed,
+        converted=laid.converted,
+        settle=laid.settle,
+        settle_price=laid.settle_price,
+        has_settle_price=laid.has_settle_price,
+        settle_draw=np.zeros(count),
+        final_hour=_final_hour(venue, utc, laid),
+        rebase=laid.rebase,
+        halted=laid.halted,
+        restrike=np.zeros(count, bool),
+        averaging=_averaging(utc, laid),
+    )
     return row, _crossed(table, bid, ask)
 
 
@@ -134,8 +180,15 @@ def _quotes(table: tables.Table, column: str, default: _Quotes) -> _Quotes:
 def _side(quote: _Quotes, depth: np.ndarray) -> BookSide:
     """A given book is never moved by fills: flat price up to what the row's depth buys, renewed with every row."""
     count = len(quote.value)
-    return BookSide(top=quote.value, consumed=np.zeros(count), depth=np.full(count, np.inf), power=np.ones(count),
-                    total=depth / quote.value, refill=np.full(count, np.inf), present=quote.present)
+    return BookSide(
+        top=quote.value,
+        consumed=np.zeros(count),
+        depth=np.full(count, np.inf),
+        power=np.ones(count),
+        total=depth / quote.value,
+        refill=np.full(count, np.inf),
+        present=quote.present,
+    )
 
 
 def _trades(table: tables.Table, count: int) -> np.ndarray:
@@ -144,7 +197,9 @@ def _trades(table: tables.Table, count: int) -> np.ndarray:
     trades = tables.numbers(table, "trades", minimum=0.0)
     broken = np.flatnonzero(~np.isnan(trades) & (trades != np.floor(trades)))
     if len(broken):
-        raise InputError("'trades' is not a whole number", table.at(int(broken[0]), "trades"), "it counts trades", "write an integer")
+        raise InputError(
+            "'trades' is not a whole number", table.at(int(broken[0]), "trades"), "it counts trades", "write an integer"
+        )
     return _filled(trades, 1.0)
 
 
@@ -164,10 +219,13 @@ def _external(table: tables.Table, venue: Venue, laid: life.EventRows, phase: np
     if len(lacking):
         i = int(lacking[0])
         rule = (venue.post if phase[i] == POST else venue.pre).index.kind
-        raise InputError("no external index", table.at(i, "external"),
-                         f"the index of '{venue.name}' ({rule}) needs one from here on and none came before",
-                         "fill column 'external' in this row or an earlier one")
-    scale = np.cumprod(laid.rebase)   # a held price is in the units of its own row
+        raise InputError(
+            "no external index",
+            table.at(i, "external"),
+            f"the index of '{venue.name}' ({rule}) needs one from here on and none came before",
+            "fill column 'external' in this row or an earlier one",
+        )
+    scale = np.cumprod(laid.rebase)  # a held price is in the units of its own row
     value = np.where(held < 0, last, fresh[held] * scale[held] / scale)
     return _Quotes(value, present)
 

@@ -7,10 +7,10 @@ an empty cell is NaN, and the caller says what NaN means in its column.
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import Sequence
 
 import numpy as np
 import pandas as pd
@@ -19,8 +19,8 @@ from mcrisk.errors import InputError
 
 Source = str | Path | pd.DataFrame
 
-_EMPTY = {"", "nan", "na", "n/a", "null", "none", "<na>", "nat"}   # texts that mean: no value in this cell
-_TOO_LATE = 1e11   # seconds; the year 5138. Larger numbers are milliseconds or nanoseconds written as seconds
+_EMPTY = {"", "nan", "na", "n/a", "null", "none", "<na>", "nat"}  # texts that mean: no value in this cell
+_TOO_LATE = 1e11  # seconds; the year 5138. Larger numbers are milliseconds or nanoseconds written as seconds
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Table:
     label: str
     frame: pd.DataFrame
     lines: np.ndarray
-    unit: str   # "line" in a text file (header = line 1), "row" elsewhere (first = row 0)
+    unit: str  # "line" in a text file (header = line 1), "row" elsewhere (first = row 0)
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -53,7 +53,9 @@ def read_table(source: Source, label: str | None = None) -> Table:
         path = Path(source)
         name = str(path)
         if not path.is_file():
-            raise InputError("no such file", name, "it does not exist or is a folder", "give the path of a CSV or Parquet file")
+            raise InputError(
+                "no such file", name, "it does not exist or is a folder", "give the path of a CSV or Parquet file"
+            )
         if path.suffix.lower() in {".parquet", ".pq"}:
             frame, unit = _parquet(path, name), "row"
             lines = np.arange(len(frame))
@@ -66,8 +68,10 @@ def read_table(source: Source, label: str | None = None) -> Table:
 def _parquet(path: Path, name: str) -> pd.DataFrame:
     try:
         return pd.read_parquet(path)
-    except Exception as error:   # pyarrow raises a dozen kinds, some of them plain OSError
-        raise InputError("not a readable Parquet file", name, _first_line(error), "write it again, or give CSV") from error
+    except Exception as error:  # pyarrow raises a dozen kinds, some of them plain OSError
+        raise InputError(
+            "not a readable Parquet file", name, _first_line(error), "write it again, or give CSV"
+        ) from error
 
 
 def _csv(path: Path, name: str) -> pd.DataFrame:
@@ -85,19 +89,30 @@ def _csv(path: Path, name: str) -> pd.DataFrame:
 
 def _csv_text(text: str, name: str) -> pd.DataFrame:
     if not text.strip():
-        raise InputError("empty file", name, "there is no header and no row", "write a header line and at least one row")
+        raise InputError(
+            "empty file", name, "there is no header and no row", "write a header line and at least one row"
+        )
     if "\0" in text:
         raise InputError("not a text file", name, "it contains a NUL character", "save it as UTF-8 CSV")
     try:
         return pd.read_csv(
-            StringIO(text), dtype=str, keep_default_na=False, skip_blank_lines=False, header=None, engine="c",
+            StringIO(text),
+            dtype=str,
+            keep_default_na=False,
+            skip_blank_lines=False,
+            header=None,
+            engine="c",
             on_bad_lines="error",
         ).pipe(_header_from_first_row, name)
     except InputError:
         raise
-    except Exception as error:   # ParserError, csv.Error, OverflowError, ... all mean: no table in there
-        raise InputError("not a readable CSV file", name, _first_line(error),
-                         "every line needs as many commas as the header; quote text that contains one") from error
+    except Exception as error:  # ParserError, csv.Error, OverflowError, ... all mean: no table in there
+        raise InputError(
+            "not a readable CSV file",
+            name,
+            _first_line(error),
+            "every line needs as many commas as the header; quote text that contains one",
+        ) from error
 
 
 def _header_from_first_row(raw: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -116,13 +131,15 @@ def _cleaned(frame: pd.DataFrame, name: str, lines: np.ndarray, unit: str) -> Ta
     doubled = frame.columns[frame.columns.duplicated()]
     if len(doubled):
         raise InputError(f"column '{doubled[0]}' appears twice", name, "it is not clear which one counts", "keep one")
-    if unit == "line":   # a blank line is no row, but it keeps its number
+    if unit == "line":  # a blank line is no row, but it keeps its number
         blank = np.ones(len(frame), bool)
         for column in frame.columns:
             blank &= _is_empty(frame[column])
         frame, lines = frame[~blank].reset_index(drop=True), lines[~blank]
     if len(frame) == 0:
-        raise InputError("empty file" if unit == "line" else "empty table", name, "there is no row", "give at least one row")
+        raise InputError(
+            "empty file" if unit == "line" else "empty table", name, "there is no row", "give at least one row"
+        )
     return Table(name, frame, lines, unit)
 
 
@@ -144,24 +161,39 @@ def require_columns(table: Table, required: Sequence[str], optional: Sequence[st
         if not table.has(column):
             close = difflib.get_close_matches(column, list(table.frame.columns), 1)
             hint = f"; '{close[0]}' looks like it" if close else ""
-            raise InputError(f"column '{column}' is missing", table.label,
-                             f"there are {', '.join(map(repr, table.frame.columns))}{hint}", f"add '{column}'")
+            raise InputError(
+                f"column '{column}' is missing",
+                table.label,
+                f"there are {', '.join(map(repr, table.frame.columns))}{hint}",
+                f"add '{column}'",
+            )
     known = {*required, *optional}
     remarks = []
     for column in table.frame.columns:
         if column not in known:
             close = difflib.get_close_matches(column, sorted(known), 1)
-            remarks.append(f"{table.label}: column '{column}' is not used" + (f"; did you mean '{close[0]}'?" if close else ""))
+            remarks.append(
+                f"{table.label}: column '{column}' is not used" + (f"; did you mean '{close[0]}'?" if close else "")
+            )
     return remarks
 
 
-def numbers(table: Table, column: str, *, required: bool = False, minimum: float | None = None,
-            positive: bool = False, infinite: bool = False) -> np.ndarray:
+def numbers(
+    table: Table,
+    column: str,
+    *,
+    required: bool = False,
+    minimum: float | None = None,
+    positive: bool = False,
+    infinite: bool = False,
+) -> np.ndarray:
     """A column as float64, NaN where a cell is empty. Raises InputError with the line of the first bad cell."""
     series = table.frame[column]
     empty = _is_empty(series)
     values = _floats(series, empty)
-    _refuse(table, column, ~empty & np.isnan(values), "is not a number", "a number is needed here", "write a plain number")
+    _refuse(
+        table, column, ~empty & np.isnan(values), "is not a number", "a number is needed here", "write a plain number"
+    )
     if required:
         _refuse(table, column, empty, "is empty", "a value is needed in every row", "fill it in or leave the row out")
     if not infinite:
@@ -169,13 +201,15 @@ def numbers(table: Table, column: str, *, required: bool = False, minimum: float
     if positive:
         _refuse(table, column, values <= 0, "is not positive", "a price or ratio must be above zero", "correct it")
     elif minimum is not None:
-        _refuse(table, column, values < minimum, f"is below {minimum:g}", "this column cannot be negative", "correct it")
+        _refuse(
+            table, column, values < minimum, f"is below {minimum:g}", "this column cannot be negative", "correct it"
+        )
     return values
 
 
 def _floats(series: pd.Series, empty: np.ndarray) -> np.ndarray:
     if pd.api.types.is_bool_dtype(series) or pd.api.types.is_datetime64_any_dtype(series):
-        return np.full(len(series), np.nan)   # neither is a number to us
+        return np.full(len(series), np.nan)  # neither is a number to us
     if pd.api.types.is_numeric_dtype(series):
         return series.to_numpy(np.float64, na_value=np.nan)
     text = series.astype(str).str.strip().where(~empty, "0")
@@ -208,13 +242,32 @@ def times(table: Table, column: str = "time") -> tuple[np.ndarray, bool]:
         return _epoch(pd.to_datetime(series, utc=True)), True
     seconds = _floats(series, empty)
     if not np.isnan(seconds[0]):
-        _refuse(table, column, np.isnan(seconds), "is not a number of seconds", "the first row gives seconds", "write all times alike")
-        _refuse(table, column, np.abs(seconds) > _TOO_LATE, "lies too far off", "times are seconds; these look like milliseconds or less",
-                "divide by 1000, or write ISO-8601 dates")
+        _refuse(
+            table,
+            column,
+            np.isnan(seconds),
+            "is not a number of seconds",
+            "the first row gives seconds",
+            "write all times alike",
+        )
+        _refuse(
+            table,
+            column,
+            np.abs(seconds) > _TOO_LATE,
+            "lies too far off",
+            "times are seconds; these look like milliseconds or less",
+            "divide by 1000, or write ISO-8601 dates",
+        )
         return seconds, False
     dates = pd.to_datetime(series.astype(str).str.strip(), utc=True, format="ISO8601", errors="coerce")
-    _refuse(table, column, dates.isna().to_numpy(), "is no time", "times are seconds or ISO-8601 dates",
-            "write e.g. 1789000000 or 2026-06-12T14:30:00Z")
+    _refuse(
+        table,
+        column,
+        dates.isna().to_numpy(),
+        "is no time",
+        "times are seconds or ISO-8601 dates",
+        "write e.g. 1789000000 or 2026-06-12T14:30:00Z",
+    )
     return _epoch(dates), True
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from mcrisk.errors import InputError
 from mcrisk.replay.result import ReplayResult
 
 FILES = ("market.csv", "ledger.csv", "accounts.csv", "summary.json")
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def write_replay(result: ReplayResult, folder: str | Path, *, dates: bool = False) -> list[Path]:
@@ -29,12 +29,20 @@ def write_replay(result: ReplayResult, folder: str | Path, *, dates: bool = Fals
     try:
         target.mkdir(parents=True, exist_ok=True)
         written = []
-        for name, frame in (("market.csv", result.market), ("ledger.csv", result.ledger), ("accounts.csv", result.accounts)):
+        for name, frame in (
+            ("market.csv", result.market),
+            ("ledger.csv", result.ledger),
+            ("accounts.csv", result.accounts),
+        ):
             written.append(_replace(target / name, lambda path, frame=frame: _table(frame, path, dates)))
-        written.append(_replace(target / "summary.json", lambda path: path.write_text(_json(result.summary), encoding="utf-8")))
+        written.append(
+            _replace(target / "summary.json", lambda path: path.write_text(_json(result.summary), encoding="utf-8"))
+        )
         return written
     except OSError as error:
-        raise InputError("the output folder cannot be written", str(target), str(error), "give another --out") from error
+        raise InputError(
+            "the output folder cannot be written", str(target), str(error), "give another --out"
+        ) from error
 
 
 def _replace(path: Path, write: Any) -> Path:

@@ -9,6 +9,7 @@ import pytest
 from mcrisk.errors import InputError
 from mcrisk.replay.read import read_replay
 from mcrisk.rules.types import CANCELLED, EXPIRED, POST, PRE, TRANSITION, BookSide, Row
+
 from .profiles import profile
 
 ACCOUNTS = "account_id,quantity,entry_price,collateral\nL,1,100,50\nS,-1,100,50\n"
@@ -18,7 +19,9 @@ ACCOUNTS = "account_id,quantity,entry_price,collateral\nL,1,100,50\nS,-1,100,50\
 def read(tmp_path):
     """Write the three texts and read them; None leaves the events out."""
 
-    def go(prices: str, accounts: str = ACCOUNTS, events: str | None = None, *, venue=None, ext: str = "csv", **options):
+    def go(
+        prices: str, accounts: str = ACCOUNTS, events: str | None = None, *, venue=None, ext: str = "csv", **options
+    ):
         (tmp_path / "p.csv").write_text(prices)
         (tmp_path / "a.csv").write_text(accounts)
         file = None
@@ -84,11 +87,16 @@ def test_external_is_held_and_a_rebase_changes_its_unit(read):
 
 def test_parquet_and_frames_read_like_csv(read, tmp_path):
     frame = pd.DataFrame({"time": [0, 1], "last": [100.0, 101.0], "bid": [99.0, np.nan]})
-    book = pd.DataFrame({"account_id": ["L", "S"], "quantity": [1, -1], "entry_price": [100, 100], "collateral": [50, 50]})
+    book = pd.DataFrame(
+        {"account_id": ["L", "S"], "quantity": [1, -1], "entry_price": [100, 100], "collateral": [50, 50]}
+    )
     frame.to_parquet(tmp_path / "p.parquet")
     book.to_parquet(tmp_path / "a.parquet")
     from_text = read("time,last,bid\n0,100,99\n1,101,\n")
-    for got in (read_replay(profile(), tmp_path / "p.parquet", tmp_path / "a.parquet"), read_replay(profile(), frame, book)):
+    for got in (
+        read_replay(profile(), tmp_path / "p.parquet", tmp_path / "a.parquet"),
+        read_replay(profile(), frame, book),
+    ):
         assert got.row.bid.present.tolist() == from_text.row.bid.present.tolist()
         assert got.row.last.tolist() == from_text.row.last.tolist() and got.accounts.account_id == ("L", "S")
 
@@ -110,29 +118,32 @@ def test_unused_columns_are_remarked_with_the_near_name(read):
     assert any("externl" in remark and "external" in remark for remark in remarks)
 
 
-@pytest.mark.parametrize(("prices", "words"), [
-    ("", ("empty file", "p.csv")),
-    ("time,last\n", ("empty file", "p.csv")),
-    ("last\n100\n", ("'time' is missing",)),
-    ("time,last\n0,100\n0,100\n", ("repeats", "line 3")),
-    ("time,last\n1,100\n0,100\n", ("goes back", "line 3")),
-    ("time,last\n0,100\n1,\n", ("'last' is empty", "line 3")),
-    ("time,last\n0,100\n1,nan\n", ("'last' is empty", "line 3")),
-    ("time,last\n0,100\n1,0\n", ("'last' '0' is not positive", "line 3")),
-    ("time,last\n0,100\n1,-5\n", ("not positive", "line 3")),
-    ("time,last\n0,100\n1,inf\n", ("infinite", "line 3")),
-    ("time,last\n0,100\n1,12 dollars\n", ("12 dollars", "line 3")),
-    ("time,last,bid\n0,100,99\n1,100,-1\n", ("'bid'", "line 3")),
-    ("time,last,depth\n0,100,-1\n", ("'depth'", "line 2")),
-    ("time,last,trades\n0,100,1.5\n", ("whole number", "line 2")),
-    ("time,last\n0,100\n1,100,7\n", ("not a readable CSV",)),
-    ("time,time,last\n0,0,100\n", ("twice",)),
-    ("time,last\n1789000000000,100\n", ("milliseconds", "line 2")),
-    ("time,last\n0,100\n2026-06-12,100\n", ("seconds", "line 3")),
-    ("time,last\n2026-06-12,100\nlater,100\n", ("'time' 'later'", "line 3")),
-    ("time,last\n2026-06-12,100\n2026-13-12,100\n", ("2026-13-12", "line 3")),
-    ("time,last\n,100\n", ("'time' is empty", "line 2")),
-])
+@pytest.mark.parametrize(
+    ("prices", "words"),
+    [
+        ("", ("empty file", "p.csv")),
+        ("time,last\n", ("empty file", "p.csv")),
+        ("last\n100\n", ("'time' is missing",)),
+        ("time,last\n0,100\n0,100\n", ("repeats", "line 3")),
+        ("time,last\n1,100\n0,100\n", ("goes back", "line 3")),
+        ("time,last\n0,100\n1,\n", ("'last' is empty", "line 3")),
+        ("time,last\n0,100\n1,nan\n", ("'last' is empty", "line 3")),
+        ("time,last\n0,100\n1,0\n", ("'last' '0' is not positive", "line 3")),
+        ("time,last\n0,100\n1,-5\n", ("not positive", "line 3")),
+        ("time,last\n0,100\n1,inf\n", ("infinite", "line 3")),
+        ("time,last\n0,100\n1,12 dollars\n", ("12 dollars", "line 3")),
+        ("time,last,bid\n0,100,99\n1,100,-1\n", ("'bid'", "line 3")),
+        ("time,last,depth\n0,100,-1\n", ("'depth'", "line 2")),
+        ("time,last,trades\n0,100,1.5\n", ("whole number", "line 2")),
+        ("time,last\n0,100\n1,100,7\n", ("not a readable CSV",)),
+        ("time,time,last\n0,0,100\n", ("twice",)),
+        ("time,last\n1789000000000,100\n", ("milliseconds", "line 2")),
+        ("time,last\n0,100\n2026-06-12,100\n", ("seconds", "line 3")),
+        ("time,last\n2026-06-12,100\nlater,100\n", ("'time' 'later'", "line 3")),
+        ("time,last\n2026-06-12,100\n2026-13-12,100\n", ("2026-13-12", "line 3")),
+        ("time,last\n,100\n", ("'time' is empty", "line 2")),
+    ],
+)
 def test_wrong_prices_are_named(read, prices, words):
     rejected(read, *words, prices=prices)
 
@@ -148,7 +159,13 @@ def test_files_that_are_none(tmp_path):
 
 # ---------------------------------------------------------------- external where the index needs one
 def test_a_feed_index_needs_the_feed_from_row_0(read):
-    rejected(read, "no external index", "line 2", prices="time,last,external\n0,100,\n1,100,100\n", venue=profile({"kind": "smoothed_feed"}))
+    rejected(
+        read,
+        "no external index",
+        "line 2",
+        prices="time,last,external\n0,100,\n1,100,100\n",
+        venue=profile({"kind": "smoothed_feed"}),
+    )
     rejected(read, "no external index", prices="time,last\n0,100\n", venue=profile({"kind": "blend"}))
 
 
@@ -182,14 +199,20 @@ def test_an_event_acts_in_the_first_row_at_or_after_its_time(read):
 
 
 def test_halts_cover_rows_and_rebases_multiply(read):
-    data = read("time,last\n0,1\n1,1\n2,1\n3,1\n", events="time,event,ratio\n1,halted,\n1.5,rebase,2\n2,rebase,5\n3,resumed,\n")
+    data = read(
+        "time,last\n0,1\n1,1\n2,1\n3,1\n", events="time,event,ratio\n1,halted,\n1.5,rebase,2\n2,rebase,5\n3,resumed,\n"
+    )
     assert data.row.halted.tolist() == [False, True, True, False] and data.row.rebase.tolist() == [1, 1, 10, 1]
 
 
 @pytest.mark.parametrize(("kind", "code"), [("cancelled", CANCELLED), ("expired", EXPIRED)])
 def test_settlement_carries_its_price(read, kind, code):
     data = read("time,last\n0,1\n1,1\n2,1\n", events=f"time,event,price\n1,{kind},0.5\n")
-    assert data.row.settle.tolist() == [0, code, 0] and data.row.settle_price[1] == 0.5 and data.row.has_settle_price.tolist() == [False, True, False]
+    assert (
+        data.row.settle.tolist() == [0, code, 0]
+        and data.row.settle_price[1] == 0.5
+        and data.row.has_settle_price.tolist() == [False, True, False]
+    )
 
 
 def test_yaml_events_dates_and_a_wrapped_list(read):
@@ -214,49 +237,66 @@ def test_the_final_hour_is_known_before_an_expiry_only(read):
     assert not read(prices, events="time,event\n3601,cancelled\n").row.final_hour.any()
 
 
-@pytest.mark.parametrize(("events", "words"), [
-    ("time,event\n5,listed\n4,converted\n", ("out of order", "line 3")),
-    ("time,event\n4,liste\n", ("unknown event 'liste'", "'listed'", "line 2")),
-    ("time,event\n-1,listed\n", ("before the start", "line 2")),
-    ("time,event\n99,listed\n", ("after the end", "line 2")),
-    ("time,event\n1,rebase\n", ("without its ratio",)),
-    ("time,event,ratio\n1,rebase,0\n", ("'ratio'", "line 2")),
-    ("time,event,ratio\n1,rebase,x\n", ("'ratio'", "line 2")),
-    ("time,event,price\n1,listed,5\n", ("carries a price",)),
-    ("time,event\n1,resumed\n", ("not halted",)),
-    ("time,event\n1,halted\n2,halted\n", ("halted already", "line 3")),
-    ("time,event\n1,converted\n2,listed\n", ("out of order", "line 3")),
-    ("time,event\n1,cancelled\n2,halted\n", ("after settlement", "line 3")),
-    ("time\n1\n", ("'event' is missing",)),
-])
+@pytest.mark.parametrize(
+    ("events", "words"),
+    [
+        ("time,event\n5,listed\n4,converted\n", ("out of order", "line 3")),
+        ("time,event\n4,liste\n", ("unknown event 'liste'", "'listed'", "line 2")),
+        ("time,event\n-1,listed\n", ("before the start", "line 2")),
+        ("time,event\n99,listed\n", ("after the end", "line 2")),
+        ("time,event\n1,rebase\n", ("without its ratio",)),
+        ("time,event,ratio\n1,rebase,0\n", ("'ratio'", "line 2")),
+        ("time,event,ratio\n1,rebase,x\n", ("'ratio'", "line 2")),
+        ("time,event,price\n1,listed,5\n", ("carries a price",)),
+        ("time,event\n1,resumed\n", ("not halted",)),
+        ("time,event\n1,halted\n2,halted\n", ("halted already", "line 3")),
+        ("time,event\n1,converted\n2,listed\n", ("out of order", "line 3")),
+        ("time,event\n1,cancelled\n2,halted\n", ("after settlement", "line 3")),
+        ("time\n1\n", ("'event' is missing",)),
+    ],
+)
 def test_wrong_events_are_named(read, events, words):
     rejected(read, *words, prices="time,last\n0,1\n5,1\n10,1\n", events=events)
 
 
-@pytest.mark.parametrize("text", ["a: [1", "5", "- 3", "- {time: [1], event: listed}", "- {1: 2}", "!!python/object/apply:os.system [ls]"])
+@pytest.mark.parametrize(
+    "text", ["a: [1", "5", "- 3", "- {time: [1], event: listed}", "- {1: 2}", "!!python/object/apply:os.system [ls]"]
+)
 def test_wrong_yaml_is_named(read, text):
     rejected(read, "e.yaml", prices="time,last\n0,1\n", events=text, ext="yaml")
 
 
 # ---------------------------------------------------------------- accounts
 def test_accounts_keep_file_order_and_optional_columns(read):
-    text = "account_id,market,quantity,entry_price,collateral,margin_mode,user_class\nb,X,2,100,50,cross,maker\na,X,-2,100,0,,\n"
+    head = "account_id,market,quantity,entry_price,collateral,margin_mode,user_class\n"
+    text = head + "b,X,2,100,50,cross,maker\na,X,-2,100,0,,\n"
     book = read("time,last\n0,100\n", text).accounts
-    assert book.account_id == ("b", "a") and book.cross.tolist() == [True, False] and book.user_class == ("maker", "") and book.market == "X"
+    assert (
+        book.account_id == ("b", "a")
+        and book.cross.tolist() == [True, False]
+        and book.user_class == ("maker", "")
+        and book.market == "X"
+    )
 
 
 def test_an_unbalanced_book_is_remarked(read):
-    assert any("sum to 1" in r for r in read("time,last\n0,100\n", "account_id,quantity,entry_price,collateral\nL,1,100,50\n").remarks)
+    assert any(
+        "sum to 1" in r
+        for r in read("time,last\n0,100\n", "account_id,quantity,entry_price,collateral\nL,1,100,50\n").remarks
+    )
 
 
-@pytest.mark.parametrize(("rows", "words"), [
-    ("L,1,100,50\nL,-1,100,50\n", ("'L' appears twice", "line 3")),
-    ("L,1,100,-50\n", ("'collateral'", "line 2")),
-    ("L,1,0,50\n", ("'entry_price'", "line 2")),
-    ("L,many,100,50\n", ("'quantity' 'many'", "line 2")),
-    ("L,,100,50\n", ("'quantity' is empty", "line 2")),
-    (",1,100,50\n", ("'account_id' is empty", "line 2")),
-])
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ("L,1,100,50\nL,-1,100,50\n", ("'L' appears twice", "line 3")),
+        ("L,1,100,-50\n", ("'collateral'", "line 2")),
+        ("L,1,0,50\n", ("'entry_price'", "line 2")),
+        ("L,many,100,50\n", ("'quantity' 'many'", "line 2")),
+        ("L,,100,50\n", ("'quantity' is empty", "line 2")),
+        (",1,100,50\n", ("'account_id' is empty", "line 2")),
+    ],
+)
 def test_wrong_accounts_are_named(read, rows, words):
     rejected(read, *words, prices="time,last\n0,1\n", accounts="account_id,quantity,entry_price,collateral\n" + rows)
 
@@ -268,5 +308,9 @@ def test_an_account_in_another_market(read):
 
 
 def test_an_unknown_margin_mode(read):
-    rejected(read, "margin mode 'both'", prices="time,last\n0,1\n",
-             accounts="account_id,quantity,entry_price,collateral,margin_mode\nL,1,100,50,both\n")
+    rejected(
+        read,
+        "margin mode 'both'",
+        prices="time,last\n0,1\n",
+        accounts="account_id,quantity,entry_price,collateral,margin_mode\nL,1,100,50,both\n",
+    )

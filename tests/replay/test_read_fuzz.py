@@ -11,17 +11,67 @@ from hypothesis import strategies as st
 
 from mcrisk.errors import InputError
 from mcrisk.replay.read import read_replay
+
 from .profiles import profile
 
 PRICES = "time,last,bid,ask,impact_bid,impact_ask,external,depth,trades\n" + "".join(
-    f"{60 * i},100.5,100,101,99,102,{'' if i % 2 else 100},5000,3\n" for i in range(5))
-EVENTS = "time,event,price,ratio\n60,listed,,\n60,halted,,\n120,resumed,,\n150,rebase,,2.5\n180,converted,,\n240,cancelled,12,\n"
+    f"{60 * i},100.5,100,101,99,102,{'' if i % 2 else 100},5000,3\n" for i in range(5)
+)
+EVENTS = (
+    "time,event,price,ratio\n60,listed,,\n60,halted,,\n120,resumed,,\n"
+    "150,rebase,,2.5\n180,converted,,\n240,cancelled,12,\n"
+)
 YAML_EVENTS = "events:\n- {time: 60, event: listed}\n- {time: 2026-06-12T14:30:00Z, event: cancelled, price: 3}\n"
 ACCOUNTS = "account_id,market,quantity,entry_price,collateral,margin_mode\nL,M,1,100,50,cross\nS,M,-1,100,50,isolated\n"
 
-_PIECES = ["", ",", "\n", "\r", '"', "'", ";", "\t", " ", "-", "+", ".", "e", "inf", "nan", "NaN", "1e999", "1e308", "-0", "0x10", "1_0",
-           "\x00", "\ufeff", "é", "٣", "2026-06-12", "9999-12-31", "0001-01-01", "24:00", "true", "{", "}", "[", "]", ":", "#", "&a", "*a",
-           "!!", "<<", "time", "last", "event", "rebase", "99999999999999999999", "1e-320"]
+_PIECES = [
+    "",
+    ",",
+    "\n",
+    "\r",
+    '"',
+    "'",
+    ";",
+    "\t",
+    " ",
+    "-",
+    "+",
+    ".",
+    "e",
+    "inf",
+    "nan",
+    "NaN",
+    "1e999",
+    "1e308",
+    "-0",
+    "0x10",
+    "1_0",
+    "\x00",
+    "\ufeff",
+    "é",
+    "٣",
+    "2026-06-12",
+    "9999-12-31",
+    "0001-01-01",
+    "24:00",
+    "true",
+    "{",
+    "}",
+    "[",
+    "]",
+    ":",
+    "#",
+    "&a",
+    "*a",
+    "!!",
+    "<<",
+    "time",
+    "last",
+    "event",
+    "rebase",
+    "99999999999999999999",
+    "1e-320",
+]
 
 
 @st.composite
@@ -52,7 +102,9 @@ def test_mutated_text_never_raises_anything_but_input_error(data, which, venue):
         except InputError as error:
             assert error.what and error.where
         else:
-            assert np.all(np.diff(got.row.utc) > 0) and np.all(got.row.last > 0) and np.all(np.isfinite(got.row.external))
+            assert (
+                np.all(np.diff(got.row.utc) > 0) and np.all(got.row.last > 0) and np.all(np.isfinite(got.row.external))
+            )
 
 
 @settings(max_examples=100, deadline=None)

@@ -15,7 +15,9 @@ from mcrisk.replay.write import FILES, write_replay
 
 def result(**changes) -> ReplayResult:
     parts = {
-        "market": pd.DataFrame([[1781274600.0, "pre", 0.1 + 0.2, 100.0, 0.0, np.inf, 0.0, 0.0, 0.0, 5.0]], columns=MARKET_COLUMNS),
+        "market": pd.DataFrame(
+            [[1781274600.0, "pre", 0.1 + 0.2, 100.0, 0.0, np.inf, 0.0, 0.0, 0.0, 5.0]], columns=MARKET_COLUMNS
+        ),
         "ledger": pd.DataFrame([[0, 1781274600.5, "L", "funding", 0.0, 100.0, -0.1, 0.0, 0.0]], columns=LEDGER_COLUMNS),
         "accounts": pd.DataFrame([["L", 1.0, 100.0, 50.0, 0.0, 0.1, 0.0, "open"]], columns=ACCOUNT_COLUMNS),
         "summary": {"conservation_residual": np.float64(1e-17), "rows": np.int64(1), "nothing": np.nan},
@@ -25,7 +27,9 @@ def result(**changes) -> ReplayResult:
 
 def test_four_files_with_the_columns_of_the_contract(tmp_path):
     written = write_replay(result(), tmp_path / "out" / "deep")
-    assert [path.name for path in written] == list(FILES) and sorted(p.name for p in written[0].parent.iterdir()) == sorted(FILES)
+    assert [path.name for path in written] == list(FILES) and sorted(
+        p.name for p in written[0].parent.iterdir()
+    ) == sorted(FILES)
     assert tuple(pd.read_csv(written[0]).columns) == MARKET_COLUMNS
     assert tuple(pd.read_csv(written[1]).columns) == LEDGER_COLUMNS
     assert tuple(pd.read_csv(written[2]).columns) == ACCOUNT_COLUMNS
