@@ -76,40 +76,81 @@ def last_trade(p, state, row, previous_index, previous_mark, phase, initial_pric
 
 
 # ---------------------------------------------------------------- Hyperliquid hyperps
-class MarkRing(NamedTuple):
-    marks: Array    # [window_minutes] mark of minute m in slot m mod window_minutes
-    minute: Array   # int32: newest minute boundary written
+class MarkRuns(NamedTuple):
+    """The minutely marks of the window as runs of equal marks (a row of n minutes is one run), and their weighted sum.
+
+    Run k covers the minutes after run k − 1's end up to its own; slots head + 1 … tail − 1 (cyclic) are free.
+    """
+
+    price: Array    # [window_minutes + 2]
+    end: Array      # [window_minutes + 2] int32: last minute of the run
+    head: Array     # int32: slot of the newest run
+    tail: Array     # int32: slot of the run that leaves next
+    minute: Array   # int32: newest minute boundary taken in
+    total: Array    # Σ_i px_i·e^(−i/decay), quote
 
 
-def mark_ewma_init(p: Traced, row: Row, initial_price: Array) -> MarkRing:
-    marks = jnp.broadcast_to(jnp.asarray(initial_price, jnp.float64), (p.window_minutes,))
-    return MarkRing(marks, jnp.floor(row.time / MINUTE).astype(jnp.int32))
+def _run_weight(p: Traced, minutes: Array | float) -> Array:
+    """Σ of e^(−i/decay) over the newest `minutes` slots."""
+    return jnp.expm1(-minutes / p.decay_minutes) / jnp.expm1(-1.0 / p.decay_minutes)
+
+
+def mark_ewma_init(p: Traced, row: Row, initial_price: Array) -> MarkRuns:
+    minute = jnp.floor(row.time / MINUTE).astype(jnp.int32)
+    slots, first = (p.window_minutes + 2,), jnp.zeros((), jnp.int32)
+    total = initial_price * _run_weight(p, float(p.window_minutes))
+    return MarkRuns(jnp.broadcast_to(jnp.asarray(initial_price, jnp.float64), slots), jnp.broadcast_to(minute, slots),
+                    first, first, minute, total)
+
+
+def _leaving(p: Traced, price: Array, end: Array, tail: Array, newest: Array, last: Array) -> tuple[Array, Array]:
+    """(slot of the then oldest run, weighted sum) of the minutes that leave, newest − n < j ≤ last; weights as before."""
+    unit = -jnp.expm1(-1.0 / p.decay_minutes)
+
+    def weight(minute):
+        return jnp.exp((minute - newest).astype(jnp.float64) / p.decay_minutes) / unit
+
+    def more(carry):
+        return carry[0] < last
+
+    def drop(carry):
+        minute, slot, total = carry
+        run_end = end[slot]
+        until = jnp.minimum(run_end, last)
+        total = total + price[slot] * (weight(until) - weight(minute))
+        following = jnp.where(slot == end.shape[0] - 1, 0, slot + 1)
+        return until, jnp.where(run_end <= last, following, slot), total
+
+    start = (newest - p.window_minutes, tail, jnp.zeros((), jnp.float64))
+    _, tail, total = lax.while_loop(more, drop, start)
+    return tail, total
 
 
 def mark_ewma(p, state, row, previous_index, previous_mark, phase, initial_price):
     """Weighted mean of the minutely marks of one window; each minute passed takes the previous row's mark.
 
-    The weight of slot i is e^(−age/decay) with age = (newest − i) mod n. Writing it as e^(i/decay) times one of two
-    scalars leaves a vector that does not depend on the path, so a step costs one select and one sum over the ring.
+    S ← e^(−n/decay)·(S − what leaves) + mark·Σ_{i<n} e^(−i/decay) for the n minutes of the row: a step touches one slot
+    and as many runs as leave, not the whole window. Runs are written before they are read, so that XLA need not copy.
     """
     del previous_index, phase
-    n = p.window_minutes
     minute = jnp.floor(row.time / MINUTE).astype(jnp.int32)
-    newest = lax.rem(minute, jnp.int32(n))
-    slot = lax.iota(jnp.int32, n)
-    wrapped = slot > newest
-    age = jnp.where(wrapped, newest - slot + n, newest - slot)
-    marks = jnp.where(age < minute - state.minute, previous_mark * row.index_factor, state.marks)
-    growth = jnp.exp(slot.astype(jnp.float64) / p.decay_minutes)
-    oldest = jnp.exp(-n / p.decay_minutes)
-    weighted = jnp.sum(marks * growth * jnp.where(wrapped, oldest, 1.0))
-    norm = (1.0 - oldest) / -jnp.expm1(-1.0 / p.decay_minutes)
-    mean = weighted * jnp.exp(-newest.astype(jnp.float64) / p.decay_minutes) / norm
-    return MarkRing(marks, minute), jnp.minimum(mean, p.cap_multiple * initial_price)
+    n = minute - state.minute
+    new = previous_mark * row.index_factor
+    free = jnp.where(state.head == state.end.shape[0] - 1, 0, state.head + 1)
+    price = state.price.at[free].set(new, mode="promise_in_bounds")
+    end = state.end.at[free].set(minute, mode="promise_in_bounds")
+    last = jnp.minimum(minute - p.window_minutes, state.minute)
+    tail, left = _leaving(p, price, end, state.tail, state.minute, last)
+    passed = n.astype(jnp.float64)
+    kept = jnp.exp(-passed / p.decay_minutes) * (state.total - left)
+    total = kept + new * _run_weight(p, jnp.minimum(passed, p.window_minutes))
+    head = jnp.where(n > 0, free, state.head)
+    mean = total / _run_weight(p, float(p.window_minutes))
+    return MarkRuns(price, end, head, tail, minute, total), jnp.minimum(mean, p.cap_multiple * initial_price)
 
 
-def mark_ewma_rescale(state: MarkRing, factor: Array) -> MarkRing:
-    return MarkRing(state.marks * factor, state.minute)
+def mark_ewma_rescale(state: MarkRuns, factor: Array) -> MarkRuns:
+    return state._replace(price=state.price * factor, total=state.total * factor)
 
 
 # ---------------------------------------------------------------- Ventuals
