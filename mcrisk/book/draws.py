@@ -1,7 +1,7 @@
 """Random numbers of a generated book: pure functions of (seed, purpose, name), one row per account.
 
-Row i does not depend on how many rows are drawn, so a larger book contains the people of a smaller one. Raw Philox output
-is used because numpy guarantees its bits, which it does not for its distributions.
+Row i does not depend on how many rows are drawn, so a larger book contains the people of a smaller one. Raw Philox
+output is used because numpy guarantees its bits, which it does not for its distributions.
 """
 
 from __future__ import annotations

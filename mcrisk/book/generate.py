@@ -1,9 +1,9 @@
 """Make realistic books: heavy-tailed sizes, leverage by open interest, a long crowd against makers and hedgers.
 
-The same seed gives the same people on every venue: who is larger, who is long first, who hedges, who trades boldly. The
-venue decides open interest, price, margin tiers and position limits. Order of work: who holds which market on which side
-(`_places`), how much (`sizes.fill`), at which leverage (`leverage.prefer`), how much of it the tiers admit at that leverage
-(`sizes.refill`), from which entry price (`_entries`).
+The same seed gives the same people on every venue: who is larger, who is long first, who hedges, who trades boldly.
+The venue decides open interest, price, margin tiers and position limits. Order of work: who holds which market on
+which side (`_places`), how much (`sizes.fill`), at which leverage (`leverage.prefer`), how much of it the tiers admit
+at that leverage (`sizes.refill`), from which entry price (`_entries`).
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from mcrisk.config.venue import Venue
 from mcrisk.errors import InputError
 
 Array = NDArray[np.float64]
-_SIZE, _SIDE, _HEDGE, _ENTRY = range(4)          # columns of a market's draws
-_CROSS, _BAND, _WITHIN = range(3)                # columns of the people's draws
-_MIX_TOLERANCE = 0.02                            # of open interest, before a note is made
+_SIZE, _SIDE, _HEDGE, _ENTRY = range(4)  # columns of a market's draws
+_CROSS, _BAND, _WITHIN = range(3)  # columns of the people's draws
+_MIX_TOLERANCE = 0.02  # of open interest, before a note is made
 
 
 @dataclass
@@ -32,19 +32,19 @@ class _Draft:
     """A book being made: [A, M] arrays unless noted."""
 
     markets: tuple[str, ...]
-    venues: tuple[Venue, ...]          # [M]
-    mark: Array                        # [M]
-    people: Array                      # [A, 3] uniforms
-    draws: Array                       # [M, A, 4] uniforms
-    maker: NDArray[np.bool_]           # [A]
-    home: NDArray[np.int64]            # [A]
-    cross: NDArray[np.bool_]           # [A]
+    venues: tuple[Venue, ...]  # [M]
+    mark: Array  # [M]
+    people: Array  # [A, 3] uniforms
+    draws: Array  # [M, A, 4] uniforms
+    maker: NDArray[np.bool_]  # [A]
+    home: NDArray[np.int64]  # [A]
+    cross: NDArray[np.bool_]  # [A]
     held: NDArray[np.bool_]
-    side: Array                        # +1, −1, 0
+    side: Array  # +1, −1, 0
     hedger: NDArray[np.bool_]
     notional: Array
-    weight: Array                      # relative size before any limit
-    cap: Array                         # largest notional of a trader
+    weight: Array  # relative size before any limit
+    cap: Array  # largest notional of a trader
     notes: list[str] = field(default_factory=list)
 
 
@@ -62,8 +62,8 @@ def generate(
         markets: names; part of the random key, so that a market has the same people on every venue.
         company_kind: overrides `spec.company_kind` (share of hedged shorts); one, or one per market.
 
-    Per market, one-sided open interest is the venue's, unless position limits leave no room for it (then `notes` says so);
-    quantities net to zero within rounding; nobody is above a position limit or below initial margin.
+    Per market, one-sided open interest is the venue's, unless position limits leave no room for it (then `notes` says
+    so); quantities net to zero within rounding; nobody is above a position limit or below initial margin.
 
     Raises:
         InputError: no markets, repeated names, too few accounts, unknown leverage mix.
@@ -93,20 +93,32 @@ def _people(spec: BookSpec, venue: Venue | Sequence[Venue], markets: tuple[str, 
     may_cross = several > 1 and all(v.pre.margin.isolation == "cross_allowed" for v in venues)
     desks = spec.makers.accounts * (1 if may_cross else several)
     if count < desks + 2 * several:
-        raise InputError(f"{count} accounts are too few for {several} markets with {desks} market makers",
-                         where="book.accounts", remedy=f"ask for at least {desks + 2 * several}")
+        raise InputError(
+            f"{count} accounts are too few for {several} markets with {desks} market makers",
+            where="book.accounts",
+            remedy=f"ask for at least {desks + 2 * several}",
+        )
     people = uniforms(seed, spec.seed_purpose, "people", count, 3)
     maker = np.arange(count) < desks
     traders = np.arange(count) - desks
-    home = np.where(maker, np.arange(count) % several, traders % several)     # every market gets its share of people
+    home = np.where(maker, np.arange(count) % several, traders % several)  # every market gets its share of people
     cross = may_cross & (maker | (people[:, _CROSS] < spec.cross.share_of_accounts))
     reach = np.where(cross, np.where(maker, several, min(spec.cross.markets_per_account, several)), 1)
     held = (np.arange(several)[None, :] - home[:, None]) % several < reach[:, None]
     shape = (count, several)
     return _Draft(
-        markets, venues, np.array([v.contract.initial_price for v in venues]), people,
+        markets,
+        venues,
+        np.array([v.contract.initial_price for v in venues]),
+        people,
         np.stack([uniforms(seed, spec.seed_purpose, f"market {name}", count, 4) for name in markets]),
-        maker, home, cross, held, np.zeros(shape), np.zeros(shape, bool), *np.zeros((3, *shape)),
+        maker,
+        home,
+        cross,
+        held,
+        np.zeros(shape),
+        np.zeros(shape, bool),
+        *np.zeros((3, *shape)),
     )
 
 
@@ -114,17 +126,19 @@ def _people(spec: BookSpec, venue: Venue | Sequence[Venue], markets: tuple[str, 
 def _places(draft: _Draft, spec: BookSpec, m: int, kind: CompanyKind) -> None:
     """Sides, hedgers and notionals of market m, written into the draft."""
     venue, draws = draft.venues[m], draft.draws[m]
-    makers = np.flatnonzero(draft.held[:, m] & draft.maker)      # the first of them are long
+    makers = np.flatnonzero(draft.held[:, m] & draft.maker)  # the first of them are long
     traders = np.flatnonzero(draft.held[:, m] & ~draft.maker)
     limit = tiers.largest_notional(venue.pre.margin, venue.contract.initial_price, venue.contract.contract_size)
-    limit *= 1 - 1e-12                               # so that notional → quantity → notional does not round above it
+    limit *= 1 - 1e-12  # so that notional → quantity → notional does not round above it
     wanted = venue.contract.open_interest
     long_desks = int(round(spec.makers.long_share * len(makers)))
     desks = np.array([long_desks, len(makers) - long_desks])
     desk, longs, interest = _room(spec, len(traders), desks, wanted, limit)
     if interest < wanted * (1 - 1e-12):
-        draft.notes.append(f"market '{draft.markets[m]}': position limits of {limit:g} admit an open interest of"
-                           f" {interest:g}, not {wanted:g}")
+        draft.notes.append(
+            f"market '{draft.markets[m]}': position limits of {limit:g} admit an open interest of"
+            f" {interest:g}, not {wanted:g}"
+        )
     order = traders[np.argsort(draws[traders, _SIDE], kind="stable")]
     draft.side[order[:longs], m], draft.side[order[longs:], m] = 1.0, -1.0
     draft.side[makers[:long_desks], m], draft.side[makers[long_desks:], m] = 1.0, -1.0
@@ -144,8 +158,12 @@ def _room(spec: BookSpec, traders: int, desks: NDArray, wanted: float, limit: fl
     """
     interest = wanted
     for _ in range(100):
-        desk = min(spec.makers.share_of_oi * interest / max(desks.sum(), 1), limit * spec.makers.position_limit_multiple)
-        longs, reached = sizes.split(traders, spec.accounts_long_share, wanted, tuple(desk * desks), limit * spec.limit_fill)
+        desk = min(
+            spec.makers.share_of_oi * interest / max(desks.sum(), 1), limit * spec.makers.position_limit_multiple
+        )
+        longs, reached = sizes.split(
+            traders, spec.accounts_long_share, wanted, tuple(desk * desks), limit * spec.limit_fill
+        )
         if reached >= interest * (1 - 1e-15):
             break
         interest = reached
@@ -158,7 +176,13 @@ def _fill_longs(draft: _Draft, m: int, who: NDArray, total: float, cap: float, l
 
 
 def _fill_shorts(
-    draft: _Draft, spec: BookSpec, m: int, who: NDArray, interest: float, total: float, caps: tuple[float, float],
+    draft: _Draft,
+    spec: BookSpec,
+    m: int,
+    who: NDArray,
+    interest: float,
+    total: float,
+    caps: tuple[float, float],
     kind: CompanyKind,
 ) -> None:
     """Hedgers hold their share of the side, the other shorts what is left; a full group passes its excess on."""
@@ -200,8 +224,9 @@ def _within_tiers(draft: _Draft, m: int, band: NDArray[np.int64], wanted: Array,
     for side in (1.0, -1.0):
         who = np.flatnonzero(chooses & (draft.side[:, m] == side) & ~draft.hedger[:, m])
         if who.size:
-            draft.notional[who, m] = sizes.refill(draft.weight[who, m], draft.notional[who, m], band[who], admitted[who],
-                                                  draft.cap[who, m])
+            draft.notional[who, m] = sizes.refill(
+                draft.weight[who, m], draft.notional[who, m], band[who], admitted[who], draft.cap[who, m]
+            )
 
 
 def _say_what_was_reached(draft: _Draft, bands: list[leverage.Bands], effective: Array) -> None:
@@ -212,8 +237,10 @@ def _say_what_was_reached(draft: _Draft, bands: list[leverage.Bands], effective:
         share = leverage.reached(table, total[mine], effective[mine])
         if np.abs(share - table.share).max() > _MIX_TOLERANCE:
             got, asked = ("/".join(f"{x:.0%}" for x in shares) for shares in (share, table.share))
-            draft.notes.append(f"market '{draft.markets[m]}': open interest per leverage band is {got}, not {asked}: more"
-                               f" is not to be had from {mine.sum()} accounts under this venue's margin tiers")
+            draft.notes.append(
+                f"market '{draft.markets[m]}': open interest per leverage band is {got}, not {asked}: more"
+                f" is not to be had from {mine.sum()} accounts under this venue's margin tiers"
+            )
 
 
 def _largest_leverage(draft: _Draft) -> Array:
@@ -231,7 +258,7 @@ def _book(draft: _Draft, spec: BookSpec, effective: Array) -> Book:
     equity = draft.notional.sum(1) / effective
     quantity = draft.side * draft.notional / draft.mark
     longs, shorts = np.maximum(quantity, 0).sum(0), np.maximum(-quantity, 0).sum(0)
-    quantity = np.where(quantity < 0, quantity * (longs / shorts), quantity)     # rounding of the two fills
+    quantity = np.where(quantity < 0, quantity * (longs / shorts), quantity)  # rounding of the two fills
     entry, profit = _entries(draft, spec, quantity, equity)
     held = draft.notional > 0
     hedger = np.all(~held | draft.hedger, axis=1) & ~draft.maker
@@ -239,8 +266,15 @@ def _book(draft: _Draft, spec: BookSpec, effective: Array) -> Book:
     desks = max(spec.makers.accounts, 1)
     names = [f"maker-{i + 1}" if is_maker else f"a{i + 1:07d}" for i, is_maker in enumerate(draft.maker)]
     return Book(
-        np.array(names), quantity, entry, equity - profit, np.where(draft.cross, CROSS, ISOLATED).astype(np.int8),
-        user_class, np.where(draft.maker, spec.makers.depth_share / desks, 0.0), draft.markets, tuple(draft.notes),
+        np.array(names),
+        quantity,
+        entry,
+        equity - profit,
+        np.where(draft.cross, CROSS, ISOLATED).astype(np.int8),
+        user_class,
+        np.where(draft.maker, spec.makers.depth_share / desks, 0.0),
+        draft.markets,
+        tuple(draft.notes),
     )
 
 
@@ -254,6 +288,6 @@ def _entries(draft: _Draft, spec: BookSpec, quantity: Array, equity: Array) -> t
     profit = quantity * (draft.mark - entry)
     gains, losses = np.maximum(profit, 0).sum(1), np.minimum(profit, 0).sum(1)
     admitted = (1.0 - spec.collateral_floor) * equity - losses
-    scale = (admitted / np.maximum(gains, admitted))[:, None]          # admitted > 0: equity is, losses are not
+    scale = (admitted / np.maximum(gains, admitted))[:, None]  # admitted > 0: equity is, losses are not
     entry = np.where(profit > 0, draft.mark + (entry - draft.mark) * scale, entry)
     return entry, (quantity * (draft.mark - entry)).sum(1)

@@ -21,7 +21,7 @@ class Bands(NamedTuple):
 
     lower: Array
     upper: Array
-    share: Array       # of open interest
+    share: Array  # of open interest
 
 
 def mix_of(spec: BookSpec, venue: Venue) -> LeverageMix:
@@ -29,26 +29,32 @@ def mix_of(spec: BookSpec, venue: Venue) -> LeverageMix:
     name = spec.leverage_mix or venue.book
     if name not in spec.leverage_mixes:
         near = difflib.get_close_matches(name, spec.leverage_mixes, n=1)
-        raise InputError(f"unknown leverage mix '{name}'", where="book.leverage_mix",
-                         why=f"this book knows {', '.join(spec.leverage_mixes) or 'none'}",
-                         remedy=f"did you mean '{near[0]}'?" if near else None)
+        raise InputError(
+            f"unknown leverage mix '{name}'",
+            where="book.leverage_mix",
+            why=f"this book knows {', '.join(spec.leverage_mixes) or 'none'}",
+            remedy=f"did you mean '{near[0]}'?" if near else None,
+        )
     return spec.leverage_mixes[name]
 
 
 def bands_of(spec: BookSpec, venue: Venue) -> Bands:
     """Bands of the venue's mix in the spec's variant."""
     mix = mix_of(spec, venue)
-    return Bands(np.array([band.lower for band in mix.bands]), np.array([band.upper for band in mix.bands]),
-                 np.array(mix.shares(spec.variant)))
+    return Bands(
+        np.array([band.lower for band in mix.bands]),
+        np.array([band.upper for band in mix.bands]),
+        np.array(mix.shares(spec.variant)),
+    )
 
 
 def prefer(bands: Bands, size: Array, fixed: Array, pick: Array) -> NDArray[np.int64]:
     """Band per account [n] such that open interest per band is as the mix says.
 
     Shares refer to all open interest of a market, both sides, makers and hedgers included (they fill their own band
-    first): published leverage statistics do not separate them either. The others choose from the largest down, among the
-    bands that still have room for them, with probability proportional to what each misses; the many small ones come last
-    and close the gaps.
+    first): published leverage statistics do not separate them either. The others choose from the largest down, among
+    the bands that still have room for them, with probability proportional to what each misses; the many small ones
+    come last and close the gaps.
 
     Args:
         size: [n] notional; fixed: [n] leverage of makers and hedgers, NaN for the others; pick: [n] uniforms.

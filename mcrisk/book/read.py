@@ -1,7 +1,7 @@
 """Read a book of accounts from CSV or Parquet, and refuse what cannot be a book, naming the row.
 
-Columns: account_id, quantity (signed, units of the underlying), entry_price, collateral; market (may be missing with one
-market), margin_mode (isolated | cross; default isolated), user_class. Rows are counted from 1 after the header.
+Columns: account_id, quantity (signed, units of the underlying), entry_price, collateral; market (may be missing with
+one market), margin_mode (isolated | cross; default isolated), user_class. Rows are counted from 1 after the header.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mcrisk.errors import InputError
 
 REQUIRED = ("account_id", "quantity", "entry_price", "collateral")
 OPTIONAL = ("market", "margin_mode", "user_class")
-_LARGEST = 1e150          # two such numbers still multiply within float64
+_LARGEST = 1e150  # two such numbers still multiply within float64
 Rows = list[dict[str, object]]
 
 
@@ -32,8 +32,8 @@ def read_book(
 ) -> Book:
     """The accounts of a file as a `Book` over `markets`, in file order.
 
-    Rows of one cross account are merged (their collateral adds up); an isolated account with several markets becomes one
-    row `id@market` per market. Longs and shorts may differ by `tolerance` of the one-sided quantity; beyond that
+    Rows of one cross account are merged (their collateral adds up); an isolated account with several markets becomes
+    one row `id@market` per market. Longs and shorts may differ by `tolerance` of the one-sided quantity; beyond that
     `house_account` takes the difference at the mean entry price, or InputError is raised.
 
     Raises:
@@ -53,8 +53,11 @@ def read_book(
 # ---------------------------------------------------------------- files
 def _table(path: Path) -> tuple[list[str], Rows]:
     if not path.is_file():
-        raise InputError("no such file" if not path.exists() else "not a file", where=str(path),
-                         remedy="give a CSV or Parquet file of accounts")
+        raise InputError(
+            "no such file" if not path.exists() else "not a file",
+            where=str(path),
+            remedy="give a CSV or Parquet file of accounts",
+        )
     try:
         if path.suffix.lower() in (".parquet", ".pq"):
             return _read_parquet(path)
@@ -77,8 +80,10 @@ def _read_csv(path: Path) -> tuple[list[str], Rows]:
                 if not cells:
                     continue
                 if len(cells) != len(columns):
-                    raise InputError(f"{len(cells)} cells under {len(columns)} columns",
-                                     where=f"{path}, row {len(rows) + 1} (line {reader.line_num})")
+                    raise InputError(
+                        f"{len(cells)} cells under {len(columns)} columns",
+                        where=f"{path}, row {len(rows) + 1} (line {reader.line_num})",
+                    )
                 rows.append(dict(zip(columns, cells)))
         except csv.Error as error:
             raise InputError(f"not a CSV table: {error}", where=f"{path}, line {reader.line_num}") from error
@@ -90,7 +95,7 @@ def _read_parquet(path: Path) -> tuple[list[str], Rows]:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.ParquetFile(path).read()   # read_table would take `a=1` in a folder name for a column
+        table = pq.ParquetFile(path).read()  # read_table would take `a=1` in a folder name for a column
         columns = list(table.column_names)
         values = [table.column(i).to_pylist() for i in range(len(columns))]
     except (pa.ArrowException, ValueError, OverflowError) as error:
@@ -113,8 +118,12 @@ def _check_columns(columns: list[str], path: Path, markets: int) -> tuple[str, .
         if near:
             raise InputError(f"unknown column '{name}'", where=where, remedy=f"did you mean '{near[0]}'?")
     if missing:
-        raise InputError(f"column '{missing[0]}' is missing", where=where,
-                         why=f"a book has the columns {', '.join(needed)}", remedy=f"found: {', '.join(columns) or 'none'}")
+        raise InputError(
+            f"column '{missing[0]}' is missing",
+            where=where,
+            why=f"a book has the columns {', '.join(needed)}",
+            remedy=f"found: {', '.join(columns) or 'none'}",
+        )
     return tuple(others)
 
 
@@ -125,13 +134,20 @@ def _record(row: dict[str, object], number: int, path: Path, markets: tuple[str,
     if not account:
         raise InputError("account_id is empty", where=where)
     if "\0" in account:
-        raise InputError(f"account_id '{account[:40]}' contains a NUL character", where=where,
-                         why="arrays of text cannot carry it, two accounts might become one")
+        raise InputError(
+            f"account_id '{account[:40]}' contains a NUL character",
+            where=where,
+            why="arrays of text cannot carry it, two accounts might become one",
+        )
     market = _text(row, "market", where) or (markets[0] if len(markets) == 1 else "")
     if market not in markets:
         near = difflib.get_close_matches(market, markets, n=1)
-        raise InputError(f"unknown market '{market}'", where=where, why=f"this venue trades {', '.join(markets)}",
-                         remedy=f"did you mean '{near[0]}'?" if near else None)
+        raise InputError(
+            f"unknown market '{market}'",
+            where=where,
+            why=f"this venue trades {', '.join(markets)}",
+            remedy=f"did you mean '{near[0]}'?" if near else None,
+        )
     mode = _text(row, "margin_mode", where).lower() or "isolated"
     if mode not in MARGIN_MODES:
         raise InputError(f"unknown margin_mode '{mode}'", where=where, why=f"allowed: {', '.join(MARGIN_MODES)}")
@@ -144,9 +160,16 @@ def _record(row: dict[str, object], number: int, path: Path, markets: tuple[str,
         raise InputError(f"entry_price is {entry:g}", where=where, why="prices are above 0")
     if collateral < 0:
         raise InputError(f"collateral is negative ({collateral:g})", where=where, why="a debt is not collateral")
-    return {"account": account, "market": markets.index(market), "mode": MARGIN_MODES.index(mode),
-            "class": _text(row, "user_class", where) or TRADER, "quantity": quantity, "entry": entry,
-            "collateral": collateral, "row": number}
+    return {
+        "account": account,
+        "market": markets.index(market),
+        "mode": MARGIN_MODES.index(mode),
+        "class": _text(row, "user_class", where) or TRADER,
+        "quantity": quantity,
+        "entry": entry,
+        "collateral": collateral,
+        "row": number,
+    }
 
 
 def _text(row: dict[str, object], column: str, where: str) -> str:
@@ -166,10 +189,11 @@ def _number(row: dict[str, object], column: str, where: str) -> float:
     if isinstance(value, (bool, bytes)) or (isinstance(value, str) and "_" in value):
         raise InputError(f"{column} is not a number: '{shown}'", where=where)
     try:
-        number = float(value)      # type: ignore[arg-type]
+        number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
-        raise InputError(f"{column} is not a number: '{shown}'", where=where,
-                         why="a decimal point and no thousands separators") from None
+        raise InputError(
+            f"{column} is not a number: '{shown}'", where=where, why="a decimal point and no thousands separators"
+        ) from None
     if not math.isfinite(number) or abs(number) > _LARGEST:
         raise InputError(f"{column} is {shown}", where=where, why=f"numbers are finite and below {_LARGEST:g}")
     return number
@@ -180,8 +204,11 @@ def _refuse_duplicates(records: list[dict], path: Path) -> None:
     for record in records:
         earlier = seen.setdefault((record["account"], record["market"]), record["row"])
         if earlier != record["row"]:
-            raise InputError(f"account '{record['account']}' is there twice in the same market",
-                             where=f"{path}, rows {earlier} and {record['row']}", remedy="merge the two positions")
+            raise InputError(
+                f"account '{record['account']}' is there twice in the same market",
+                where=f"{path}, rows {earlier} and {record['row']}",
+                remedy="merge the two positions",
+            )
 
 
 # ---------------------------------------------------------------- the book
@@ -191,15 +218,20 @@ def _row_ids(records: list[dict], markets: tuple[str, ...], path: Path) -> list[
     for record in records:
         positions[record["account"]] = positions.get(record["account"], 0) + 1
     ids = [
-        record["account"] if record["mode"] == CROSS or positions[record["account"]] == 1
+        record["account"]
+        if record["mode"] == CROSS or positions[record["account"]] == 1
         else f"{record['account']}@{markets[record['market']]}"
         for record in records
     ]
     owner: dict[str, str] = {}
     for key, record in zip(ids, records):
         if owner.setdefault(key, record["account"]) != record["account"]:
-            raise InputError(f"two accounts would be called '{key}'", where=f"{path}, row {record['row']}",
-                             why="an isolated account with several markets becomes id@market", remedy="rename one of them")
+            raise InputError(
+                f"two accounts would be called '{key}'",
+                where=f"{path}, row {record['row']}",
+                why="an isolated account with several markets becomes id@market",
+                remedy="rename one of them",
+            )
     return ids
 
 
@@ -219,15 +251,24 @@ def _assemble(records: list[dict], markets: tuple[str, ...], path: Path, ignored
         mode[a], user_class[a] = record["mode"], record["class"]
     entry = np.where(entry > 0, entry, _mean_entry(quantity, entry))
     notes = (f"columns not read: {', '.join(ignored)}",) if ignored else ()
-    return Book(np.array(list(index), dtype=np.str_), quantity, entry, collateral, mode,
-                np.array(user_class, dtype=np.str_), np.zeros(len(index)), markets, notes)
+    return Book(
+        np.array(list(index), dtype=np.str_),
+        quantity,
+        entry,
+        collateral,
+        mode,
+        np.array(user_class, dtype=np.str_),
+        np.zeros(len(index)),
+        markets,
+        notes,
+    )
 
 
 def _mean_entry(quantity: np.ndarray, entry: np.ndarray) -> np.ndarray:
     """Quantity-weighted entry price per market [M]; 1 where nobody has a position."""
     weight = np.abs(quantity)
     largest = np.maximum(weight.max(0), np.finfo(float).tiny)
-    weight = weight / largest                      # keeps the products away from overflow
+    weight = weight / largest  # keeps the products away from overflow
     total = weight.sum(0)
     mean = (weight * entry).sum(0) / np.maximum(total, np.finfo(float).tiny)
     return np.where(total > 0, np.maximum(mean, np.finfo(float).tiny), 1.0)
@@ -241,9 +282,12 @@ def _balanced(book: Book, house_account: str | None, tolerance: float, path: Pat
     if house_account is None:
         longer = "longs" if off[worst] > 0 else "shorts"
         raise InputError(
-            f"the book is unbalanced: in market '{book.markets[worst]}' {longer} exceed the other side by {abs(off[worst]):.3%}",
-            where=str(path), why="every contract has a long and a short",
-            remedy="correct the table, or name a house account that takes the difference (house_account)")
+            f"the book is unbalanced: in market '{book.markets[worst]}' {longer} exceed the other side"
+            f" by {abs(off[worst]):.3%}",
+            where=str(path),
+            why="every contract has a long and a short",
+            remedy="correct the table, or name a house account that takes the difference (house_account)",
+        )
     existing = np.flatnonzero(book.account_id == house_account)
     if len(existing) == 0:
         return book.with_house(house_account, _mean_entry(book.quantity, book.entry_price))
@@ -253,11 +297,14 @@ def _balanced(book: Book, house_account: str | None, tolerance: float, path: Pat
 def _absorbed(book: Book, house: int, name: str, path: Path) -> Book:
     """The difference goes to an account of the file, at the market's mean entry price, collateral unchanged."""
     held = book.quantity[house]
-    after = -np.delete(book.quantity, house, axis=0).sum(0)      # not held + gap: a huge held would drown the others
+    after = -np.delete(book.quantity, house, axis=0).sum(0)  # not held + gap: a huge held would drown the others
     gap = after - held
     if book.margin_mode[house] == ISOLATED and np.any((gap != 0) & (held == 0) & np.any(held != 0)):
-        raise InputError(f"house account '{name}' is isolated in another market than the difference", where=str(path),
-                         remedy="make it cross, or name an account that is not in the file")
+        raise InputError(
+            f"house account '{name}' is isolated in another market than the difference",
+            where=str(path),
+            remedy="make it cross, or name an account that is not in the file",
+        )
     quantity, entry = book.quantity.copy(), book.entry_price.copy()
     mean = _mean_entry(book.quantity, book.entry_price)
     # growing positions average their entries; shrinking ones keep theirs; flipped ones start at the mean
@@ -268,5 +315,14 @@ def _absorbed(book: Book, house: int, name: str, path: Path) -> Book:
     user_class = book.user_class.astype(object)
     user_class[house] = HOUSE
     note = f"account '{name}' takes the difference {', '.join(f'{g:+.6g} {m}' for g, m in zip(gap, book.markets))}"
-    return Book(book.account_id, quantity, entry, book.collateral, book.margin_mode, user_class.astype(np.str_),
-                book.depth_share, book.markets, book.notes + (note,))
+    return Book(
+        book.account_id,
+        quantity,
+        entry,
+        book.collateral,
+        book.margin_mode,
+        user_class.astype(np.str_),
+        book.depth_share,
+        book.markets,
+        book.notes + (note,),
+    )

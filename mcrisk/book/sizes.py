@@ -19,11 +19,11 @@ def fill(weight: Array, total: float, cap: ArrayLike) -> Array:
     caps = np.broadcast_to(np.asarray(cap, np.float64), weight.shape)
     if total >= caps.sum():
         return caps * (total / caps.sum()) if np.isfinite(caps).all() else np.full(len(weight), total / len(weight))
-    order = np.argsort(caps / weight, kind="stable")             # who reaches its cap first as λ grows
+    order = np.argsort(caps / weight, kind="stable")  # who reaches its cap first as λ grows
     ranked, limits = weight[order], caps[order]
-    rest = np.cumsum(ranked[::-1])[::-1]                         # Σ of weights from rank i on
-    taken = np.concatenate([[0.0], np.cumsum(limits[:-1])])      # Σ of caps before rank i
-    scale = (total - taken) / rest                               # λ if exactly the first i accounts sit at their caps
+    rest = np.cumsum(ranked[::-1])[::-1]  # Σ of weights from rank i on
+    taken = np.concatenate([[0.0], np.cumsum(limits[:-1])])  # Σ of caps before rank i
+    scale = (total - taken) / rest  # λ if exactly the first i accounts sit at their caps
     capped = int(np.argmax(scale * ranked <= limits * (1 + 1e-15)))
     amounts = np.empty(len(weight))
     amounts[order[:capped]] = limits[:capped]
@@ -75,6 +75,6 @@ def split(
     need_short = int(np.ceil(max(wanted - desk_oi[1], 0.0) / limit))
     if need_long + need_short <= traders:
         return min(max(longs, need_long, 1), traders - max(need_short, 1)), wanted
-    even = (traders * limit + desk_oi[1] - desk_oi[0]) / (2 * limit)       # both sides carry the same
+    even = (traders * limit + desk_oi[1] - desk_oi[0]) / (2 * limit)  # both sides carry the same
     longs = min(max(int(even), 1), traders - 1)
     return longs, min(wanted, longs * limit + desk_oi[0], (traders - longs) * limit + desk_oi[1])

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mcrisk.errors import InputError
 
 ISOLATED, CROSS = 0, 1
-MARGIN_MODES = ("isolated", "cross")     # position = code
+MARGIN_MODES = ("isolated", "cross")  # position = code
 TRADER, HEDGER, MAKER, HOUSE = "trader", "hedger", "maker", "house"
 
 FloatArray = NDArray[np.float64]
@@ -26,20 +26,26 @@ class Book:
     `notes` says what reading or generating had to decide.
     """
 
-    account_id: NDArray[np.str_]     # [A]
-    quantity: FloatArray             # [A, M]
-    entry_price: FloatArray          # [A, M], > 0 also where the quantity is 0
-    collateral: FloatArray           # [A], >= 0
-    margin_mode: NDArray[np.int8]    # [A], ISOLATED or CROSS
-    user_class: NDArray[np.str_]     # [A]
-    depth_share: FloatArray          # [A]
-    markets: tuple[str, ...]         # [M]
+    account_id: NDArray[np.str_]  # [A]
+    quantity: FloatArray  # [A, M]
+    entry_price: FloatArray  # [A, M], > 0 also where the quantity is 0
+    collateral: FloatArray  # [A], >= 0
+    margin_mode: NDArray[np.int8]  # [A], ISOLATED or CROSS
+    user_class: NDArray[np.str_]  # [A]
+    depth_share: FloatArray  # [A]
+    markets: tuple[str, ...]  # [M]
     notes: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:
         accounts, markets = len(self.account_id), len(self.markets)
-        shapes = {"quantity": (accounts, markets), "entry_price": (accounts, markets), "collateral": (accounts,),
-                  "margin_mode": (accounts,), "user_class": (accounts,), "depth_share": (accounts,)}
+        shapes = {
+            "quantity": (accounts, markets),
+            "entry_price": (accounts, markets),
+            "collateral": (accounts,),
+            "margin_mode": (accounts,),
+            "user_class": (accounts,),
+            "depth_share": (accounts,),
+        }
         for name, shape in shapes.items():
             if getattr(self, name).shape != shape:
                 raise ValueError(f"{name} has shape {getattr(self, name).shape}, not {shape}")
@@ -65,7 +71,7 @@ class Book:
         """Σ over markets of |quantity|·mark, in quote, per account [A]."""
         return (np.abs(self.quantity) * np.asarray(mark, float)).sum(1)
 
-    def with_house(self, account: str, mark: FloatArray) -> "Book":
+    def with_house(self, account: str, mark: FloatArray) -> Book:
         """The same book plus one account that takes the difference of every market at `mark` [M].
 
         It is margined across markets and funded with ten times its notional, so that it is a counterparty and never a
@@ -82,10 +88,16 @@ class Book:
             return np.concatenate([column, np.array([value], dtype=None if isinstance(value, str) else column.dtype)])
 
         return Book(
-            extended(self.account_id, account), np.vstack([self.quantity, gap]), np.vstack([self.entry_price, mark]),
-            extended(self.collateral, 10.0 * float(np.sum(np.abs(gap) * mark))), extended(self.margin_mode, CROSS),
-            extended(self.user_class, HOUSE), extended(self.depth_share, 0.0), self.markets,
-            self.notes + (f"house account '{account}' takes {', '.join(f'{q:+.6g} {m}' for q, m in zip(gap, self.markets))}",),
+            extended(self.account_id, account),
+            np.vstack([self.quantity, gap]),
+            np.vstack([self.entry_price, mark]),
+            extended(self.collateral, 10.0 * float(np.sum(np.abs(gap) * mark))),
+            extended(self.margin_mode, CROSS),
+            extended(self.user_class, HOUSE),
+            extended(self.depth_share, 0.0),
+            self.markets,
+            self.notes
+            + (f"house account '{account}' takes {', '.join(f'{q:+.6g} {m}' for q, m in zip(gap, self.markets))}",),
         )
 
     def to_table(self) -> pd.DataFrame:
@@ -95,15 +107,17 @@ class Book:
         """
         accounts, markets = np.nonzero(self.quantity)
         first = np.r_[True, accounts[1:] != accounts[:-1]] if len(accounts) else np.zeros(0, bool)
-        return pd.DataFrame({
-            "account_id": self.account_id[accounts],
-            "market": np.asarray(self.markets, dtype=object)[markets],
-            "quantity": self.quantity[accounts, markets],
-            "entry_price": self.entry_price[accounts, markets],
-            "collateral": np.where(first, self.collateral[accounts], 0.0),
-            "margin_mode": np.asarray(MARGIN_MODES, dtype=object)[self.margin_mode[accounts]],
-            "user_class": self.user_class[accounts],
-        })
+        return pd.DataFrame(
+            {
+                "account_id": self.account_id[accounts],
+                "market": np.asarray(self.markets, dtype=object)[markets],
+                "quantity": self.quantity[accounts, markets],
+                "entry_price": self.entry_price[accounts, markets],
+                "collateral": np.where(first, self.collateral[accounts], 0.0),
+                "margin_mode": np.asarray(MARGIN_MODES, dtype=object)[self.margin_mode[accounts]],
+                "user_class": self.user_class[accounts],
+            }
+        )
 
 
 @dataclass(frozen=True)

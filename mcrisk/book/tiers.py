@@ -2,8 +2,9 @@
 
 Tier k holds for lower_edge[k] < size <= lower_edge[k+1]; `size` is notional or a number of contracts (`Margin.by`).
 Maintenance is size·rate − deduction in units of `size`, times the quote value of one unit. Deductions follow the
-published recursion d[k] = d[k−1] + lower[k]·(rate[k] − rate[k−1]) (Hyperliquid margining page, Binance leverage tiers):
-it makes maintenance continuous in size. Tables applied to the whole position have deductions of zero and jump at an edge.
+published recursion d[k] = d[k−1] + lower[k]·(rate[k] − rate[k−1]) (Hyperliquid margining page, Binance leverage
+tiers): it makes maintenance continuous in size. Tables applied to the whole position have deductions of zero and jump
+at an edge.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ Array = NDArray[np.float64]
 class Tiers(NamedTuple):
     """Padded tier table, each array [K] float64. Padding repeats the last rates behind edges at infinity."""
 
-    lower_edge: Array    # notional (quote) or contracts; first is 0
-    maintenance: Array   # rate
-    initial: Array       # rate
-    deduction: Array     # in units of `size`·rate: quote by notional, contracts by contracts
+    lower_edge: Array  # notional (quote) or contracts; first is 0
+    maintenance: Array  # rate
+    initial: Array  # rate
+    deduction: Array  # in units of `size`·rate: quote by notional, contracts by contracts
 
 
 def tier_arrays(margin: Margin, kmax: int | None = None) -> Tiers:

@@ -23,7 +23,7 @@ class RangedNote(Note):
     range: tuple[float, float] | None = None
 
     @model_validator(mode="after")
-    def _ascending(self) -> "RangedNote":
+    def _ascending(self) -> RangedNote:
         if self.range is not None and self.range[0] > self.range[1]:
             raise ValueError(f"range of '{self.field}' must be written low first")
         return self
@@ -47,7 +47,7 @@ class LeverageBand(Model):
     high: Fraction
 
     @model_validator(mode="after")
-    def _ordered(self) -> "LeverageBand":
+    def _ordered(self) -> LeverageBand:
         if self.upper <= self.lower:
             raise ValueError("a leverage band needs upper > lower")
         return self
@@ -59,7 +59,7 @@ class LeverageMix(Model):
     bands: tuple[LeverageBand, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
-    def _sums_to_one(self) -> "LeverageMix":
+    def _sums_to_one(self) -> LeverageMix:
         for variant in ("low", "base", "high"):
             total = sum(getattr(band, variant) for band in self.bands)
             if abs(total - 1.0) > 1e-9:
@@ -102,7 +102,7 @@ class Restrike(Model):
     """When a generated book is drawn anew in units of the mark; deposits and withdrawals are booked."""
 
     at_event: bool = True
-    every: Seconds = 518400.0               # 0 = never
+    every: Seconds = 518400.0  # 0 = never
 
 
 class CrossMargin(Model):
@@ -117,30 +117,30 @@ class BookSpec(Model):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")
     title: str = ""
-    file: str | None = None                 # CSV or Parquet; then only house_account, tolerance and top_up apply
-    house_account: str | None = None        # takes the difference between longs and shorts of a file
-    balance_tolerance: Fraction = 1e-6      # of one-sided quantity
+    file: str | None = None  # CSV or Parquet; then only house_account, tolerance and top_up apply
+    house_account: str | None = None  # takes the difference between longs and shorts of a file
+    balance_tolerance: Fraction = 1e-6  # of one-sided quantity
     accounts: int = Field(1000, ge=2, le=10_000_000)
     size: SizeLaw = SizeLaw()
     leverage_mixes: dict[str, LeverageMix] = Field(default_factory=dict)
-    leverage_mix: str | None = None         # null = the mix the venue names in `book`
+    leverage_mix: str | None = None  # null = the mix the venue names in `book`
     variant: Variant = "base"
     company_kind: CompanyKind = "near"
     accounts_long_share: Fraction = 0.70
     hedged_shorts: HedgedShorts = HedgedShorts()
     makers: MarketMakers = MarketMakers()
-    entry_sd: NonNegative = 0.08            # entry = mark·exp(−side·entry_sd·z)
-    collateral_floor: Fraction = 0.05       # of equity: profit beyond the rest is taken as withdrawn (entry moves)
+    entry_sd: NonNegative = 0.08  # entry = mark·exp(−side·entry_sd·z)
+    collateral_floor: Fraction = 0.05  # of equity: profit beyond the rest is taken as withdrawn (entry moves)
     holding_time: Seconds = 518400.0
     restrike: Restrike = Restrike()
-    top_up_probability: Fraction = 0.15     # of accounts between 100 and 130 % of maintenance
+    top_up_probability: Fraction = 0.15  # of accounts between 100 and 130 % of maintenance
     cross: CrossMargin = CrossMargin()
-    limit_fill: Positive = Field(0.9, le=1) # open interest never exceeds this share of what position limits admit
-    seed_purpose: str = Field("book", pattern=r"^[a-z0-9-]{1,32}$")   # separates this book's random bits from others
+    limit_fill: Positive = Field(0.9, le=1)  # open interest never exceeds this share of what position limits admit
+    seed_purpose: str = Field("book", pattern=r"^[a-z0-9-]{1,32}$")  # separates this book's random bits from others
     provenance: tuple[RangedNote, ...] = ()
 
     @model_validator(mode="after")
-    def _consistent(self) -> "BookSpec":
+    def _consistent(self) -> BookSpec:
         if self.file is None and not self.leverage_mixes:
             raise ValueError("give leverage_mixes to generate a book, or a file to read one")
         if self.leverage_mix is not None and self.file is None and self.leverage_mix not in self.leverage_mixes:

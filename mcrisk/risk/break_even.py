@@ -1,7 +1,8 @@
 """The smallest jump at which the fund is gone with probability one half or more: needs no event probability.
 
-From outcomes on a grid of jump sizes. A larger jump is taken to be at least as likely to empty the fund, so the curve is
-fitted by isotonic regression; the interval comes from Wilson bounds on the grid, read where they cross the threshold.
+From outcomes on a grid of jump sizes. A larger jump is taken to be at least as likely to empty the fund, so the curve
+is fitted by isotonic regression; the interval comes from Wilson bounds on the grid, read where they cross the
+threshold.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ def break_even(
         severity: [k] sizes of the jump, > 0 and strictly increasing (0.36 for −36 %; the caller gives the sign back).
         hits, trials: [k] paths whose fund is gone, and paths, per size.
 
-    The estimate interpolates linearly between grid points and is the first one if that already suffices. Bounds are grid
-    points: up to `lower` every size is significantly under the threshold, from `upper` on significantly over it. `lower` is
-    0 when the smallest size may be enough. NaN estimate: no size tried is enough; NaN upper: none surely is.
+    The estimate interpolates linearly between grid points and is the first one if that already suffices. Bounds are
+    grid points: up to `lower` every size is significantly under the threshold, from `upper` on significantly over it.
+    `lower` is 0 when the smallest size may be enough. NaN estimate: no size tried is enough; NaN upper: none surely
+    is.
     """
     x, counts = np.asarray(severity, float), np.asarray(trials, float)
     if x.ndim != 1 or x.size == 0 or np.any(np.diff(x) <= 0) or x[0] <= 0:
@@ -62,4 +64,6 @@ def signed(severity: Interval, down: bool) -> Interval:
     """The interval as a relative jump: negative and with its ends swapped for a fall."""
     if not down:
         return severity
-    return Interval(*(-value if not math.isnan(value) else NAN for value in (severity.estimate, severity.upper, severity.lower)))
+    return Interval(
+        *(-value if not math.isnan(value) else NAN for value in (severity.estimate, severity.upper, severity.lower))
+    )

@@ -1,7 +1,8 @@
 """Cover-two: what the two largest accounts of one side lose beyond their collateral at a given jump.
 
-Analytic, no paths: the price jumps, both accounts are closed through the book at once, and the impact of that closing is
-their own. Form after the "cover 2" standard for central counterparties (PFMI principle 4); impact law of defaults.md 3.
+Analytic, no paths: the price jumps, both accounts are closed through the book at once, and the impact of that closing
+is their own. Form after the "cover 2" standard for central counterparties (PFMI principle 4); impact law of
+defaults.md 3.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ class CoverTwo:
     loss: float
     accounts: tuple[str, ...]
     price: float
-    filled_share: float       # of their quantity that the book could take
+    filled_share: float  # of their quantity that the book could take
 
 
 def impact(quantity: float, depth: float, shape: float, total: float) -> float:
@@ -38,7 +39,12 @@ def impact(quantity: float, depth: float, shape: float, total: float) -> float:
 
 
 def cover_two(
-    book: Book, mark: float, jump: float, liquidity: Liquidity, depth_multiplier: float | None = None, market: int = 0,
+    book: Book,
+    mark: float,
+    jump: float,
+    liquidity: Liquidity,
+    depth_multiplier: float | None = None,
+    market: int = 0,
     accounts: int = 2,
 ) -> CoverTwo:
     """Loss beyond collateral of the largest accounts on the side that `jump` hurts.
@@ -62,10 +68,14 @@ def cover_two(
     if quantity == 0:
         return CoverTwo(0.0, (), mark * math.exp(jump), 1.0)
     multiplier = liquidity.stress.event_multiplier if depth_multiplier is None else depth_multiplier
-    contracts = float(np.abs(book.quantity[:, market]).sum()) / 2 * multiplier      # one-sided open interest, thinned
+    contracts = float(np.abs(book.quantity[:, market]).sum()) / 2 * multiplier  # one-sided open interest, thinned
     total = liquidity.total_depth * contracts
     moved = impact(quantity, liquidity.depth_1pct * contracts, liquidity.shape, total)
     price = mark * math.exp(jump - side * moved)
     equity = book.collateral[chosen] + side * held[chosen] * (price - book.entry_price[chosen, market])
-    return CoverTwo(float(np.maximum(-equity, 0.0).sum()), tuple(str(a) for a in book.account_id[chosen]), price,
-                    min(1.0, total / quantity))
+    return CoverTwo(
+        float(np.maximum(-equity, 0.0).sum()),
+        tuple(str(a) for a in book.account_id[chosen]),
+        price,
+        min(1.0, total / quantity),
+    )

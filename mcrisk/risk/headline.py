@@ -1,7 +1,7 @@
 """Every risk number of a (venue, scenario) cell from its per-path results, each with an interval.
 
-Money is in quote currency and, as `NAME_of_oi`, a share of one-sided open interest. Probabilities and shares are fractions,
-times seconds. Names are those stored in `/metrics`.
+Money is in quote currency and, as `NAME_of_oi`, a share of one-sided open interest. Probabilities and shares are
+fractions, times seconds. Names are those stored in `/metrics`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,14 @@ from mcrisk.risk.intervals import NAN, Interval
 
 Array = NDArray[np.float64]
 
-QUOTE, PROBABILITY, SHARE, COUNT, SECONDS, OF_OI = "quote", "probability", "share", "accounts", "s", "share of open interest"
+QUOTE, PROBABILITY, SHARE, COUNT, SECONDS, OF_OI = (
+    "quote",
+    "probability",
+    "share",
+    "accounts",
+    "s",
+    "share of open interest",
+)
 # who pays for losses, in the order a venue's ladder usually reaches them
 PAYERS = ("traders_loss", "fund_loss", "backstop_loss", "adl_wealth", "settlement_cut", "unpaid")
 MAY_BE_NAN = ("depletion_time", "first_adl_time", "first_liquidation_time", "event_time", "deficit_48h")
@@ -56,10 +63,10 @@ def metric(name: str, unit: str, interval: Interval, note: str = "") -> Metric:
 
 
 def fund_need(paths: xr.Dataset) -> Array:
-    """Per path, the fund that would have paid everything: its drawdown plus what others paid in its place, in quote [n].
+    """Per path [n], quote: the fund that would have paid everything, its drawdown plus what others paid in its place.
 
-    Others: winners by ADL (wealth, not notional) and by settlement cuts, and whoever was left unpaid. A backstop keeps its
-    own capital and counts as there.
+    Others: winners by ADL (wealth, not notional) and by settlement cuts, and whoever was left unpaid. A backstop
+    keeps its own capital and counts as there.
     """
     get = _Reader(paths)
     drawdown = np.maximum(get("fund_initial") - get("fund_min"), 0.0)
@@ -113,8 +120,11 @@ class _Reader:
             raise RunFailed(f"'{name}' has shape {values.shape}, not one number per path", where="/paths")
         if name not in MAY_BE_NAN and np.isnan(values).any():
             first = int(np.flatnonzero(np.isnan(values))[0])
-            raise RunFailed(f"'{name}' is NaN on {int(np.isnan(values).sum())} paths, first {first}", where="/paths",
-                            why="a missing number is never taken as 0")
+            raise RunFailed(
+                f"'{name}' is NaN on {int(np.isnan(values).sum())} paths, first {first}",
+                where="/paths",
+                why="a missing number is never taken as 0",
+            )
         return values
 
 
@@ -138,8 +148,12 @@ Group = Callable[[_Reader, xr.Dataset, float], Iterator[Metric]]
 
 
 def _fund(get: _Reader, paths: xr.Dataset, level: float) -> Iterator[Metric]:
-    yield _probability("p_fund_depleted", np.isfinite(get("depletion_time")), level,
-                       "a loss met a fund that could not pay it; with no fund: any loss beyond collateral")
+    yield _probability(
+        "p_fund_depleted",
+        np.isfinite(get("depletion_time")),
+        level,
+        "a loss met a fund that could not pay it; with no fund: any loss beyond collateral",
+    )
     need = fund_need(paths)
     for q, label in ((0.99, "99"), (0.999, "999")):
         yield metric(f"required_fund_{label}", QUOTE, intervals.quantile(need, q, level), _short(need.size, q, level))
@@ -158,7 +172,9 @@ def _adl(get: _Reader, paths: xr.Dataset, level: float) -> Iterator[Metric]:
     yield _probability("p_adl", accounts > 0, level)
     yield metric("adl_accounts_mean", COUNT, intervals.mean(accounts, level))
     yield metric("adl_notional_mean", QUOTE, intervals.mean(notional, level), "contracts closed at the ADL price")
-    yield metric("adl_notional_99", QUOTE, intervals.quantile(notional, 0.99, level), _short(notional.size, 0.99, level))
+    yield metric(
+        "adl_notional_99", QUOTE, intervals.quantile(notional, 0.99, level), _short(notional.size, 0.99, level)
+    )
     wealth = get("adl_wealth")
     yield metric("adl_wealth_99", QUOTE, intervals.quantile(wealth, 0.99, level), _short(wealth.size, 0.99, level))
 
@@ -167,9 +183,13 @@ def _liquidations(get: _Reader, paths: xr.Dataset, level: float) -> Iterator[Met
     accounts, notional = get("liquidated_accounts"), get("liquidated_notional")
     yield _probability("p_liquidation", accounts > 0, level)
     yield metric("liquidated_accounts_mean", COUNT, intervals.mean(accounts, level))
-    yield metric("liquidated_accounts_99", COUNT, intervals.quantile(accounts, 0.99, level), _short(accounts.size, 0.99, level))
+    yield metric(
+        "liquidated_accounts_99", COUNT, intervals.quantile(accounts, 0.99, level), _short(accounts.size, 0.99, level)
+    )
     yield metric("liquidated_notional_mean", QUOTE, intervals.mean(notional, level))
-    yield metric("liquidated_notional_99", QUOTE, intervals.quantile(notional, 0.99, level), _short(notional.size, 0.99, level))
+    yield metric(
+        "liquidated_notional_99", QUOTE, intervals.quantile(notional, 0.99, level), _short(notional.size, 0.99, level)
+    )
 
 
 def _who_paid(get: _Reader, paths: xr.Dataset, level: float) -> Iterator[Metric]:
@@ -181,18 +201,26 @@ def _who_paid(get: _Reader, paths: xr.Dataset, level: float) -> Iterator[Metric]
     paid = {name: np.maximum(values, 0.0) for name, values in amounts.items()}
     whole = np.sum(list(paid.values()), axis=0)
     for name, values in paid.items():
-        yield metric(f"paid_by_{name}", SHARE, intervals.ratio_of_sums(values, whole, level), "of all losses of all paths")
+        yield metric(
+            f"paid_by_{name}", SHARE, intervals.ratio_of_sums(values, whole, level), "of all losses of all paths"
+        )
 
 
 def _hidden(get: _Reader, paths: xr.Dataset, level: float) -> Iterator[Metric]:
     latent, gap, haircut = get("latent_deficit"), get("mark_index_gap"), winners_haircut(paths)
     yield metric("latent_deficit_99", QUOTE, intervals.quantile(latent, 0.99, level), _short(latent.size, 0.99, level))
-    yield metric("winners_haircut_es99", SHARE, intervals.expected_shortfall(haircut, 0.99, level, ceiling=1.0),
-                 "wealth taken by ADL and settlement cuts over winners' profit")
+    yield metric(
+        "winners_haircut_es99",
+        SHARE,
+        intervals.expected_shortfall(haircut, 0.99, level, ceiling=1.0),
+        "wealth taken by ADL and settlement cuts over winners' profit",
+    )
     yield metric("mark_index_gap_50", SHARE, intervals.quantile(gap, 0.5, level))
     yield metric("mark_index_gap_99", SHARE, intervals.quantile(gap, 0.99, level), _short(gap.size, 0.99, level))
     largest = float(gap.max())
-    yield metric("mark_index_gap_max", SHARE, Interval(largest, largest, NAN), "largest seen; a maximum has no upper bound")
+    yield metric(
+        "mark_index_gap_max", SHARE, Interval(largest, largest, NAN), "largest seen; a maximum has no upper bound"
+    )
 
 
 def _times(get: _Reader, paths: xr.Dataset, level: float) -> Iterator[Metric]:

@@ -1,8 +1,8 @@
 """Estimates with confidence intervals from independent paths. A bound the sample cannot give is NaN: "not resolved".
 
 Two-sided intervals at `level`; samples are [n] float64. Sources: Wilson 1927 for probabilities; order statistics for
-quantiles (Conover 1999, as in scipy.stats.quantile_test: no assumption on the distribution); influence functions for means
-of tails (Hampel 1974; Chen 2008 for expected shortfall).
+quantiles (Conover 1999, as in scipy.stats.quantile_test: no assumption on the distribution); influence functions for
+means of tails (Hampel 1974; Chen 2008 for expected shortfall).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 NAN = float("nan")
-FEW = 10      # a mean that rests on fewer than this many losses has no believable upper bound
+FEW = 10  # a mean that rests on fewer than this many losses has no believable upper bound
 
 Array = NDArray[np.float64]
 
@@ -32,7 +32,7 @@ class Interval(NamedTuple):
         """Whether estimate and both bounds exist."""
         return not any(math.isnan(value) for value in self)
 
-    def over(self, divisor: float) -> "Interval":
+    def over(self, divisor: float) -> Interval:
         """In units of `divisor` > 0."""
         return Interval(*(value / divisor for value in self))
 
@@ -55,7 +55,7 @@ def wilson(hits: int, trials: int, level: float = 0.95) -> Interval:
 
 
 def quantile(values: ArrayLike, q: float, level: float = 0.95) -> Interval:
-    """Quantile (VaR) with the order-statistic interval; the estimate is the smallest value with at least q·n below or at.
+    """Quantile (VaR) with the order-statistic interval; the estimate is the smallest value not below q·n of the sample.
 
     A bound is NaN where the sample is too short: at 99.9 % the upper one needs 3,688 paths two-sided at 95 %.
     """
@@ -173,8 +173,17 @@ def paired_quantile_difference(
         return Interval(estimate, NAN, NAN)
     if np.array_equal(x, y):
         return Interval(0.0, 0.0, 0.0)
-    ends = stats.bootstrap((x, y), difference, paired=True, vectorized=True, n_resamples=resamples, batch=50,
-                           confidence_level=level, method="percentile", rng=np.random.default_rng(seed)).confidence_interval
+    ends = stats.bootstrap(
+        (x, y),
+        difference,
+        paired=True,
+        vectorized=True,
+        n_resamples=resamples,
+        batch=50,
+        confidence_level=level,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
     return Interval(estimate, float(ends.low), float(ends.high))
 
 
@@ -188,7 +197,7 @@ def _pair(a: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:
 def _of_influence(influence: Array, informative: int, level: float) -> Interval:
     estimate = float(influence.mean())
     if not np.any(influence):
-        return Interval(0.0, 0.0, 0.0)      # the same paths with the same outcomes: no difference on these draws
+        return Interval(0.0, 0.0, 0.0)  # the same paths with the same outcomes: no difference on these draws
     if informative < FEW:
         return Interval(estimate, NAN, NAN)
     half = _half_width(influence, level, informative - 1)

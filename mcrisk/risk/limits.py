@@ -1,7 +1,8 @@
 """Traffic lights: one verdict per risk limit, judged on the whole 95 % interval.
 
-A light is green, amber or red only when the entire interval lies in that zone. An interval across a limit, or a bound the
-sample cannot give, is grey = not resolved, and never green. Thresholds: `mcrisk.config.limits`, defaults.md section 8.
+A light is green, amber or red only when the entire interval lies in that zone. An interval across a limit, or a bound
+the sample cannot give, is grey = not resolved, and never green. Thresholds: `mcrisk.config.limits`, defaults.md
+section 8.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from mcrisk.risk.headline import Metric, as_table
 from mcrisk.risk.intervals import Interval
 
 Colour = Literal["green", "amber", "red", "grey"]
-UNSEEN = 0.001      # "nothing unpaid" counts as shown once its probability is known to be below this
+UNSEEN = 0.001  # "nothing unpaid" counts as shown once its probability is known to be below this
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def of_fund(interval: Interval | None, fund: float) -> Interval | None:
 
 
 def fund_verdict(fund: float, need_amber: Interval | None, need_green: Interval | None) -> Verdict:
-    """Fund against required fund: green when it surely covers the far quantile, red when it surely misses the near one."""
+    """Fund over required fund: green when it surely covers the far quantile, red when it surely misses the near one."""
     if need_amber is None:
         return Verdict("fund_over_required", "grey", None)
     ratio = Interval(*(_ratio(fund, need) for need in (need_amber.estimate, need_amber.upper, need_amber.lower)))
@@ -82,15 +83,19 @@ def jump_verdict(limit: str, severity: Interval | None, amber: float, red: float
         return Verdict(limit, "grey", None)
     upper = math.inf if math.isnan(severity.upper) else severity.upper
     mirrored = Interval(-severity.estimate, -upper, -severity.lower)
-    below_amber = math.nextafter(-amber, -math.inf)      # exactly the median is still inside it
+    below_amber = math.nextafter(-amber, -math.inf)  # exactly the median is still inside it
     below_red = math.nextafter(-red, -math.inf)
     text = "beyond the sizes tried" if math.isnan(severity.estimate) else ""
     return Verdict(limit, colour_of(mirrored, below_amber, below_red), severity, text)
 
 
 def verdicts(
-    found: Sequence[Metric], limits: Limits, fund: float, cover_two: float | None = None,
-    break_even_down: Interval | None = None, break_even_up: Interval | None = None,
+    found: Sequence[Metric],
+    limits: Limits,
+    fund: float,
+    cover_two: float | None = None,
+    break_even_down: Interval | None = None,
+    break_even_up: Interval | None = None,
 ) -> list[Verdict]:
     """All lights of one venue, from the metrics of its headline scenario.
 

@@ -12,7 +12,10 @@ from mcrisk.book import sizes, tiers
 from mcrisk.book.draws import normals, uniforms
 from mcrisk.book.generate import generate
 from mcrisk.book.table import CROSS, MAKER, concentration
+from mcrisk.config import catalog
 from mcrisk.config.book import BookSpec
+from mcrisk.config.refs import load_tree
+from mcrisk.config.venue import Venue
 from mcrisk.errors import InputError
 
 from .conftest import load
@@ -42,8 +45,17 @@ def test_shipped_books_differ_only_in_leverage_variant():
 
 def test_every_assumed_field_of_the_shipped_book_has_provenance(spec):
     fields = {note.field.split(".")[0] for note in spec.provenance}
-    assert {"size", "leverage_mixes", "accounts_long_share", "hedged_shorts", "makers", "entry_sd", "holding_time",
-            "top_up_probability", "cross"} <= fields
+    assert {
+        "size",
+        "leverage_mixes",
+        "accounts_long_share",
+        "hedged_shorts",
+        "makers",
+        "entry_sd",
+        "holding_time",
+        "top_up_probability",
+        "cross",
+    } <= fields
 
 
 @pytest.mark.parametrize("accounts", [5, 10, 100, 1000, 20_000])
@@ -73,7 +85,7 @@ def test_open_interest_per_leverage_band(spec, variant):
 
 
 def test_tiers_shrink_bold_positions_before_they_shrink_leverage(spec):
-    """Tiers of Kraken's kind: 5x to 10k, 3.3x to 100k, 2x beyond. Bold accounts stay below the edge of their leverage."""
+    """Tiers of Kraken's kind: 5x to 10k, 3.3x to 100k, 2x beyond. Bold accounts stay below their edge."""
     tiered = venue(margin([(10_000.0, 0.2, 0.1), (100_000.0, 0.3, 0.15), (None, 0.5, 0.25)]))
     book = generate(with_(spec, accounts=4000), tiered, ["X"], 3)
     notional = book.notional(MARK)
@@ -120,15 +132,27 @@ def test_position_limits_bind_and_are_said(spec, accounts):
 
 @settings(deadline=None, max_examples=40)
 @given(
-    accounts=st.integers(5, 300), seed=st.integers(0, 2**40), long_share=st.floats(0.02, 0.98),
-    limit=st.one_of(st.none(), st.floats(1e3, 1e7)), sigma=st.floats(0.1, 4), size=st.sampled_from([0.01, 1.0, 10.0]),
-    by=st.sampled_from(["notional", "contracts"]), makers=st.integers(0, 3),
+    accounts=st.integers(5, 300),
+    seed=st.integers(0, 2**40),
+    long_share=st.floats(0.02, 0.98),
+    limit=st.one_of(st.none(), st.floats(1e3, 1e7)),
+    sigma=st.floats(0.1, 4),
+    size=st.sampled_from([0.01, 1.0, 10.0]),
+    by=st.sampled_from(["notional", "contracts"]),
+    makers=st.integers(0, 3),
 )
-def test_no_account_above_limit_or_below_initial_margin(spec, accounts, seed, long_share, limit, sigma, size, by, makers):
+def test_no_account_above_limit_or_below_initial_margin(
+    spec, accounts, seed, long_share, limit, sigma, size, by, makers
+):
     tables = FIVE_X if by == "notional" else [(up / (MARK * size) if up else None, im, mm) for up, im, mm in FIVE_X]
     profile = venue(margin(tables, by=by, position_limit=limit), contract_size=size)
-    changed = with_(spec, accounts=accounts, accounts_long_share=long_share,
-                    size={"sigma": sigma}, makers={**spec.makers.model_dump(), "accounts": makers})
+    changed = with_(
+        spec,
+        accounts=accounts,
+        accounts_long_share=long_share,
+        size={"sigma": sigma},
+        makers={**spec.makers.model_dump(), "accounts": makers},
+    )
     book = generate(changed, profile, ["X"], seed)
     assert below_initial_margin(book, profile).max() == 0
     if limit is not None:
@@ -192,7 +216,7 @@ def test_concentration_at_equal_numbers(spec):
     assert np.median([c.top_10 for c in laws]) == pytest.approx(0.43, abs=0.05)
     assert np.median([c.top_100 for c in laws]) == pytest.approx(0.72, abs=0.04)
     assert np.median([c.gini for c in laws]) == pytest.approx(0.982, abs=0.01)
-    free = venue(margin([(None, 0.2, 0.1)]))      # tiers would cap the largest
+    free = venue(margin([(None, 0.2, 0.1)]))  # tiers would cap the largest
     wide = with_(spec, accounts=19_337, size={"sigma": 3.3, "max_share_of_side": 1.0})
     books = [concentration(generate(wide, free, ["X"], s).notional(MARK)) for s in range(5)]
     assert 0.3 < np.median([c.top_10 for c in books]) < 0.6
@@ -202,7 +226,7 @@ def test_concentration_at_equal_numbers(spec):
 def test_gini_closed_forms():
     assert concentration(np.ones(50)).gini == pytest.approx(0)
     assert concentration(np.r_[np.full(99, 1e-12), 1.0]).gini == pytest.approx(0.99)
-    sigma = 1.0   # Gini of a lognormal: erf(sigma / 2)
+    sigma = 1.0  # Gini of a lognormal: erf(sigma / 2)
     z = normals((np.arange(200_000) + 0.5) / 200_000)
     assert concentration(np.exp(sigma * z)).gini == pytest.approx(0.5204998778, abs=1e-4)
 
@@ -229,3 +253,12 @@ def test_wrong_requests_are_named(spec):
         generate(spec, venue(book="max_50x"), ["A"], 0)
     with pytest.raises(ValidationError, match="sum to"):
         with_(spec, leverage_mixes={"a": {"bands": [{"lower": 1, "upper": 2, "low": 1, "base": 0.9, "high": 1}]}})
+
+
+@pytest.mark.parametrize("name", catalog.names("venues"))
+def test_books_of_every_shipped_venue_keep_its_margins_and_limits(spec, name):
+    shipped = Venue.model_validate(dict(load_tree("venues", name)))
+    book = generate(with_(spec, accounts=300), shipped, ["X"], 1)
+    assert below_initial_margin(book, shipped).max() == 0 and abs(book.imbalance()[0]) < 1e-12
+    limit = tiers.largest_notional(shipped.pre.margin, shipped.contract.initial_price, shipped.contract.contract_size)
+    assert book.notional(shipped.contract.initial_price)[book.user_class != MAKER].max() <= limit

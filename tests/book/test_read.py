@@ -29,6 +29,7 @@ def write(tmp_path):
         path = tmp_path / name
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
         return path
+
     return _write
 
 
@@ -65,7 +66,11 @@ def test_small_table(write):
         ("account_id,quantity,entry_price,colateral\nL,1,2,3\n", "unknown column 'colateral'", "header"),
         (HEADER + ",collateral\nL,1,2,3,4\n", "2 times", "header"),
         (HEADER + ",market\nL,2,1000,400,Y\nS,-2,1000,400,X\n", "unknown market 'Y'", "row 1"),
-        (HEADER + ",margin_mode\nL,2,1000,400,crossed\nS,-2,1000,400,cross\n", "unknown margin_mode 'crossed'", "row 1"),
+        (
+            HEADER + ",margin_mode\nL,2,1000,400,crossed\nS,-2,1000,400,cross\n",
+            "unknown margin_mode 'crossed'",
+            "row 1",
+        ),
         (HEADER + '\n"L,2,1000,400\nS,-2,1000,400\n', "not a CSV table", "line"),
         (b"\xff\xfe\x00" + GOOD.encode(), "not UTF-8", "byte 0"),
     ],
@@ -117,7 +122,9 @@ def test_tolerance(write):
 
 def test_cross_rows_merge_and_isolated_rows_stand_alone(write):
     rows = ["c,A,1,10,5,cross", "c,B,-1,20,6,cross", "i,A,-1,10,5,isolated", "i,B,1,20,7,isolated"]
-    book = read_book(write(HEADER.replace("account_id", "account_id,market") + ",margin_mode\n" + "\n".join(rows)), ["A", "B"])
+    book = read_book(
+        write(HEADER.replace("account_id", "account_id,market") + ",margin_mode\n" + "\n".join(rows)), ["A", "B"]
+    )
     assert list(book.account_id) == ["c", "i@A", "i@B"]
     assert list(book.collateral) == [11, 5, 7] and list(book.margin_mode) == [CROSS, ISOLATED, ISOLATED]
     assert np.array_equal(book.quantity, [[1, -1], [-1, 0], [0, 1]]) and np.all(book.entry_price > 0)
@@ -148,11 +155,17 @@ def test_round_trip_of_a_generated_book(spec, tmp_path, suffix):
 
 
 cell = st.one_of(
-    st.sampled_from(["", "L", "S", "2", "-2", "nan", "inf", "1e400", "0", "-0", "X", "cross", '"', ",", "\n", "\0", "\x1b[2J"]),
-    st.text(max_size=6), st.floats().map(str), st.integers().map(str),
+    st.sampled_from(
+        ["", "L", "S", "2", "-2", "nan", "inf", "1e400", "0", "-0", "X", "cross", '"', ",", "\n", "\0", "\x1b[2J"]
+    ),
+    st.text(max_size=6),
+    st.floats().map(str),
+    st.integers().map(str),
 )
 columns = st.lists(
-    st.sampled_from(["account_id", "quantity", "entry_price", "collateral", "market", "margin_mode", "user_class", "note"]),
+    st.sampled_from(
+        ["account_id", "quantity", "entry_price", "collateral", "market", "margin_mode", "user_class", "note"]
+    ),
     max_size=9,
 )
 
@@ -194,12 +207,18 @@ def test_mutated_good_tables(tmp_path, data, house):
 )
 def test_any_parquet_is_read_or_refused(tmp_path, ids, numbers):
     n = len(ids)
-    frame = pd.DataFrame({"account_id": pd.Series(ids, dtype=object), "quantity": numbers[:n],
-                          "entry_price": numbers[5:5 + n], "collateral": numbers[10:10 + n]})
+    frame = pd.DataFrame(
+        {
+            "account_id": pd.Series(ids, dtype=object),
+            "quantity": numbers[:n],
+            "entry_price": numbers[5 : 5 + n],
+            "collateral": numbers[10 : 10 + n],
+        }
+    )
     path = tmp_path / "any.parquet"
     try:
         frame.to_parquet(path)
-    except Exception:      # a column of mixed types has no Parquet form
+    except Exception:  # a column of mixed types has no Parquet form
         return
     _read_or_refuse(path, None)
 

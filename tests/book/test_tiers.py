@@ -28,8 +28,17 @@ def test_hyperliquid_btc_and_eth():
 
 
 def test_binance_ada():
-    ada = table([(100e3, 0.05, 0.025), (500e3, 0.1, 0.05), (1e6, 0.2, 0.1), (2e6, 0.3, 0.15), (5e6, 0.5, 0.25),
-                 (None, 1.0, 0.5)], mode="marginal")
+    ada = table(
+        [
+            (100e3, 0.05, 0.025),
+            (500e3, 0.1, 0.05),
+            (1e6, 0.2, 0.1),
+            (2e6, 0.3, 0.15),
+            (5e6, 0.5, 0.25),
+            (None, 1.0, 0.5),
+        ],
+        mode="marginal",
+    )
     tiers = tier_arrays(ada)
     assert np.allclose(tiers.deduction, [0, 2_500, 27_500, 77_500, 277_500, 1_527_500])
     assert maintenance_margin(ada, tiers, 750_000 / 0.4, 0.4) == pytest.approx(47_500)
@@ -38,7 +47,7 @@ def test_binance_ada():
 def test_whole_position_by_contracts():
     okx = table([(2000, 0.1, 0.05), (17000, 0.2, 0.1), (None, 0.5, 0.2)], by="contracts")
     tiers = tier_arrays(okx, kmax=5)
-    quantity = np.array([2000.0, 2000.1, 15_000, 17_001]) * 0.1     # contract of 0.1 units
+    quantity = np.array([2000.0, 2000.1, 15_000, 17_001]) * 0.1  # contract of 0.1 units
     assert maintenance_margin(okx, tiers, quantity, 50.0, 0.1) == pytest.approx(quantity * 50 * [0.05, 0.1, 0.1, 0.2])
     assert initial_margin(okx, tiers, -quantity, 50.0, 0.1) == pytest.approx(quantity * 50 * [0.1, 0.2, 0.2, 0.5])
 
@@ -55,7 +64,9 @@ def test_padding_changes_nothing():
     plain, padded = tier_arrays(rows), tier_arrays(rows, kmax=8)
     notional = np.array([0.0, 1.0, 1e4, 1e4 + 1, 5e4, 1e5, 1e6, 1e12])
     assert len(padded.lower_edge) == 8 and np.all(np.isinf(padded.lower_edge[3:]))
-    assert np.array_equal(maintenance_margin(rows, plain, notional, 1.0), maintenance_margin(rows, padded, notional, 1.0))
+    assert np.array_equal(
+        maintenance_margin(rows, plain, notional, 1.0), maintenance_margin(rows, padded, notional, 1.0)
+    )
     with pytest.raises(InputError, match="3 margin tiers"):
         tier_arrays(rows, kmax=2)
 

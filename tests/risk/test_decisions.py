@@ -54,7 +54,7 @@ def test_break_even_estimate_lies_in_its_interval(hits):
 
 
 def test_break_even_coverage():
-    """400 repetitions of a logistic curve: the interval of grid points is conservative, so at most 5 % + 4 s.e. miss."""
+    """400 repetitions of a logistic curve: the interval of grid points is conservative, ≤ 5 % + 4 s.e. miss."""
     true, rng, missed = 0.33, np.random.default_rng(5), 0
     p = 1 / (1 + np.exp(-(GRID - true) / 0.06))
     for _ in range(400):
@@ -65,18 +65,34 @@ def test_break_even_coverage():
 
 # ---------------------------------------------------------------- cover two
 def liquidity(depth=0.02, shape=1.0, total=10.0, multiplier=1.0) -> Liquidity:
-    return Liquidity.model_validate({
-        "name": "test", "half_spread": {"calm": 0.0, "event_multiplier": 1.0}, "depth_1pct": depth, "shape": shape,
-        "total_depth": total, "refill_half_life": 600, "permanent_share": 0.1, "stress": {"event_multiplier": multiplier},
-    })
+    return Liquidity.model_validate(
+        {
+            "name": "test",
+            "half_spread": {"calm": 0.0, "event_multiplier": 1.0},
+            "depth_1pct": depth,
+            "shape": shape,
+            "total_depth": total,
+            "refill_half_life": 600,
+            "permanent_share": 0.1,
+            "stress": {"event_multiplier": multiplier},
+        }
+    )
 
 
 def small_book() -> Book:
     quantity = np.array([[40.0], [30.0], [20.0], [10.0], [-100.0]])
     collateral = np.array([1000.0, 900.0, 500.0, 10.0, 1e6])
     classes = np.array([TRADER] * 4 + [HOUSE])
-    return Book(np.array(["a", "b", "c", "d", "h"]), quantity, np.full((5, 1), 100.0), collateral,
-                np.full(5, ISOLATED, np.int8), classes, np.zeros(5), ("X",))
+    return Book(
+        np.array(["a", "b", "c", "d", "h"]),
+        quantity,
+        np.full((5, 1), 100.0),
+        collateral,
+        np.full(5, ISOLATED, np.int8),
+        classes,
+        np.zeros(5),
+        ("X",),
+    )
 
 
 def test_cover_two_without_impact():
@@ -101,17 +117,27 @@ def test_cover_two_upwards_skips_the_house():
 
 
 def test_impact_beyond_the_book():
-    assert impact(4.0, 2.0, 1.0, 100.0) == pytest.approx(0.01)                     # last 2 %, mean half of it
+    assert impact(4.0, 2.0, 1.0, 100.0) == pytest.approx(0.01)  # last 2 %, mean half of it
     assert impact(8.0, 2.0, 1.0, 4.0) == pytest.approx((4 * 0.01 + 4 * 0.02) / 8)  # the unfilled half at the last price
     assert impact(8.0, 1.0, 1.5, 100.0) == pytest.approx(0.01 * 8 ** (2 / 3) * 0.6)
 
 
 # ---------------------------------------------------------------- lights
-@pytest.mark.parametrize(("interval", "colour"), [
-    (Interval(0, 0, 0.0009), "green"), (Interval(0.005, 0.002, 0.009), "amber"), (Interval(0.2, 0.1, 0.3), "red"),
-    (Interval(0.0005, 0.0001, 0.002), "grey"), (Interval(0.009, 0.005, 0.02), "grey"), (Interval(0, 0, NAN), "grey"),
-    (Interval(0.2, 0.1, NAN), "red"), (Interval(NAN, NAN, NAN), "grey"), (None, "grey"), (Interval(0.001, 0, 0.001), "green"),
-])
+@pytest.mark.parametrize(
+    ("interval", "colour"),
+    [
+        (Interval(0, 0, 0.0009), "green"),
+        (Interval(0.005, 0.002, 0.009), "amber"),
+        (Interval(0.2, 0.1, 0.3), "red"),
+        (Interval(0.0005, 0.0001, 0.002), "grey"),
+        (Interval(0.009, 0.005, 0.02), "grey"),
+        (Interval(0, 0, NAN), "grey"),
+        (Interval(0.2, 0.1, NAN), "red"),
+        (Interval(NAN, NAN, NAN), "grey"),
+        (None, "grey"),
+        (Interval(0.001, 0, 0.001), "green"),
+    ],
+)
 def test_colours(interval, colour):
     assert colour_of(interval, 0.001, 0.01) == colour
 
@@ -125,7 +151,13 @@ def test_green_never_across_a_limit(a, b, c):
 
 def test_fund_verdict():
     near, far = Interval(50, 40, 60), Interval(90, 80, 100)
-    assert [fund_verdict(f, near, far).colour for f in (100, 95, 70, 50, 30)] == ["green", "grey", "amber", "grey", "red"]
+    assert [fund_verdict(f, near, far).colour for f in (100, 95, 70, 50, 30)] == [
+        "green",
+        "grey",
+        "amber",
+        "grey",
+        "red",
+    ]
     assert fund_verdict(100, near, Interval(90, 80, NAN)).colour == "grey"
     assert fund_verdict(0, Interval(0, 0, 0), Interval(0, 0, 0)).colour == "green"
     assert fund_verdict(0, Interval(1, 0.5, 2), None).colour == "red"
@@ -133,7 +165,9 @@ def test_fund_verdict():
 
 
 def test_jump_verdict():
-    judge = lambda *bounds: jump_verdict("x", Interval(*bounds), 0.36, 0.27).colour
+    def judge(*bounds):
+        return jump_verdict("x", Interval(*bounds), 0.36, 0.27).colour
+
     assert judge(0.5, 0.4, 0.6) == "green" and judge(0.3, 0.28, 0.35) == "amber" and judge(0.1, 0, 0.2) == "red"
     assert judge(0.36, 0.3, 0.4) == "grey" and judge(NAN, 0.8, NAN) == "green" and judge(NAN, 0.3, NAN) == "grey"
     assert judge(0.36, 0.36, 0.36) == "amber" and judge(0.27, 0.27, 0.27) == "red"
@@ -146,9 +180,19 @@ def test_without_a_fund_any_loss_is_too_much():
 
 def test_all_lights_of_a_cell():
     found = metrics(cell(), Context(1e4))
-    lights = {v.limit: v for v in verdicts(found, Limits(), 100.0, cover_two=60.0, break_even_down=Interval(0.5, 0.4, 0.6))}
-    assert set(lights) == {"break_even_down", "break_even_up", "fund_over_required", "p_fund_depleted",
-                           "winners_haircut_es99", "latent_deficit_p99", "cover_two", "unpaid_after_adl"}
+    lights = {
+        v.limit: v for v in verdicts(found, Limits(), 100.0, cover_two=60.0, break_even_down=Interval(0.5, 0.4, 0.6))
+    }
+    assert set(lights) == {
+        "break_even_down",
+        "break_even_up",
+        "fund_over_required",
+        "p_fund_depleted",
+        "winners_haircut_es99",
+        "latent_deficit_p99",
+        "cover_two",
+        "unpaid_after_adl",
+    }
     assert lights["cover_two"].colour == "amber" and lights["break_even_up"].colour == "grey"
     assert lights["unpaid_after_adl"].colour == "red" and lights["break_even_down"].colour == "green"
     calm = {v.limit: v.colour for v in verdicts(metrics(cell(hit=0), Context(1e4)), Limits(), 100.0)}

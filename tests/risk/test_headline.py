@@ -17,11 +17,28 @@ from .cells import cell
 def test_every_number_of_the_issue_is_there():
     found = {m.name for m in metrics(cell(), Context(open_interest=1e4))}
     wanted = {
-        "p_fund_depleted", "required_fund_99", "required_fund_999", "var_99_fund_loss", "es_99_fund_loss",
-        "var_99_bad_debt", "es_99_bad_debt", "p_adl", "adl_notional_mean", "adl_wealth_mean", "liquidated_accounts_mean",
-        "liquidated_notional_mean", "latent_deficit_99", "winners_haircut_es99", "mark_index_gap_99", "mark_index_gap_max",
-        "time_to_first_adl_median", "es_99_deficit_48h", "es_99_deficit_48h_of_oi", "p_unpaid",
-        *(f"{payer}_mean" for payer in PAYERS), *(f"paid_by_{payer}" for payer in PAYERS),
+        "p_fund_depleted",
+        "required_fund_99",
+        "required_fund_999",
+        "var_99_fund_loss",
+        "es_99_fund_loss",
+        "var_99_bad_debt",
+        "es_99_bad_debt",
+        "p_adl",
+        "adl_notional_mean",
+        "adl_wealth_mean",
+        "liquidated_accounts_mean",
+        "liquidated_notional_mean",
+        "latent_deficit_99",
+        "winners_haircut_es99",
+        "mark_index_gap_99",
+        "mark_index_gap_max",
+        "time_to_first_adl_median",
+        "es_99_deficit_48h",
+        "es_99_deficit_48h_of_oi",
+        "p_unpaid",
+        *(f"{payer}_mean" for payer in PAYERS),
+        *(f"paid_by_{payer}" for payer in PAYERS),
     }
     assert wanted <= found
     for key, aliases in report_names.ALIASES.items():
@@ -42,7 +59,7 @@ def test_by_hand():
     depleted = np.isfinite(paths.depletion_time.values)
     assert got["p_fund_depleted"].estimate == depleted.mean()
     debt = paths.bad_debt.values
-    assert np.allclose(fund_need(paths), debt)                # everything beyond the fund was paid by others
+    assert np.allclose(fund_need(paths), debt)  # everything beyond the fund was paid by others
     need = got["required_fund_99"].estimate
     assert (debt <= need).mean() >= 0.99 > (debt < need).mean()
     assert got["required_fund_99_of_oi"].estimate == pytest.approx(need / 1e4)

@@ -1,7 +1,7 @@
 """Intervals against closed forms, and their coverage in repeated sampling.
 
-Coverage tests draw 400 samples with a fixed seed. A true 95 % interval misses in Binomial(400, 0.05) of them; more than 36
-misses (91 %) would be a false alarm with probability 2.9e-4 had the seed been drawn anew.
+Coverage tests draw 400 samples with a fixed seed. A true 95 % interval misses in Binomial(400, 0.05) of them; more
+than 36 misses (91 %) would be a false alarm with probability 2.9e-4 had the seed been drawn anew.
 """
 
 from __future__ import annotations
@@ -35,9 +35,11 @@ def test_wilson_closed_form():
     z2 = stats.norm.ppf(0.975) ** 2
     found = iv.wilson(0, 2048)
     assert (found.estimate, found.lower) == (0, 0) and found.upper == pytest.approx(z2 / (2048 + z2))
-    assert found.upper == pytest.approx(0.0019, abs=5e-5)        # "zero hits in 2,048": 0.19 %
+    assert found.upper == pytest.approx(0.0019, abs=5e-5)  # "zero hits in 2,048": 0.19 %
     half = iv.wilson(50, 100)
-    assert half.lower == pytest.approx(0.5 - math.sqrt(z2 / (4 * (100 + z2)))) and half.lower + half.upper == pytest.approx(1)
+    assert half.lower == pytest.approx(
+        0.5 - math.sqrt(z2 / (4 * (100 + z2)))
+    ) and half.lower + half.upper == pytest.approx(1)
     assert iv.wilson(7, 7).upper == 1
     with pytest.raises(ValueError):
         iv.wilson(3, 2)
@@ -57,9 +59,9 @@ def test_quantile_is_an_order_statistic_inside_its_interval():
     sample = np.random.default_rng(0).permutation(np.arange(1.0, 1001))
     found = iv.quantile(sample, 0.9)
     assert found.estimate == 900 and found.lower < 900 < found.upper
-    low = stats.binom.cdf(int(found.lower) - 1, 1000, 0.9)       # P(fewer than `lower` values below the quantile)
+    low = stats.binom.cdf(int(found.lower) - 1, 1000, 0.9)  # P(fewer than `lower` values below the quantile)
     assert low <= 0.025
-    assert iv.quantile(np.zeros(500), 0.99) == (0, 0, 0)         # nobody loses: the interval is a point
+    assert iv.quantile(np.zeros(500), 0.99) == (0, 0, 0)  # nobody loses: the interval is a point
 
 
 def test_shortfall_closed_form():
@@ -109,13 +111,14 @@ def test_coverage_mean_of_rare_losses():
 
 
 def test_coverage_shortfall():
-    """ES 99 % of Exp(1) is 1 + ln 100. The estimate is biased low in small samples; 90 % is asked for at 41 tail paths."""
+    """ES 99 % of Exp(1) is 1 + ln 100. Biased low in small samples; 90 % is asked for at 41 tail paths."""
     truth = 1 + math.log(100)
     assert misses(lambda r: r.exponential(1, 4096), lambda x: iv.expected_shortfall(x, 0.99), truth) <= 52
 
 
 def test_coverage_share_of_losses():
     """Part is a Beta(2, 3) share of an exponential whole: the ratio of sums is 0.4."""
+
     def draw(r):
         whole = r.exponential(1, 600)
         return whole * r.beta(2, 3, 600), whole
@@ -138,11 +141,13 @@ def test_coverage_paired_mean_and_shortfall():
 
 def test_coverage_paired_quantile():
     truth = 0.2 * math.log(10)
+
     def draw(r):
         world = r.exponential(1, 800)
         return 1.2 * world, world
+
     found = misses(draw, lambda p: iv.paired_quantile_difference(*p, 0.9, resamples=199), truth, repeats=100)
-    assert found <= 14      # of 100; Binomial(100, 0.05) exceeds 14 with probability 1e-4
+    assert found <= 14  # of 100; Binomial(100, 0.05) exceeds 14 with probability 1e-4
 
 
 def test_common_draws_make_the_interval_shorter():
