@@ -44,6 +44,8 @@ def execute(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; all messages go to standard error."""
     try:
         code = app(args=list(arguments) if arguments is not None else None, standalone_mode=False)
+        if code == Interrupted.exit_code:  # what typer makes of Ctrl-C, without a word
+            return _say(_INTERRUPTED)
         return code if isinstance(code, int) else 0
     except McriskError as error:
         return _say(error)

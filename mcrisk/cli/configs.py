@@ -27,7 +27,7 @@ def validate(
     kind: Annotated[
         str,
         typer.Option(
-            "--kind", help="runs, venues, scenarios, prices, liquidity, grids or books; guessed if not given."
+            "--kind", help="runs, venues, scenarios, prices, liquidity, feeds, grids or books; guessed if not given."
         ),
     ] = "",
 ) -> None:
@@ -43,7 +43,9 @@ def validate(
 
 
 def schema(
-    kind: Annotated[str, typer.Argument(help="runs, venues, scenarios, prices, liquidity, grids or books.")] = "runs",
+    kind: Annotated[
+        str, typer.Argument(help="runs, venues, scenarios, prices, liquidity, feeds, grids or books.")
+    ] = "runs",
     out: Annotated[Path | None, typer.Option("--out", help="File to write instead of standard output.")] = None,
 ) -> None:
     """Print the JSON schema of a configuration file."""

@@ -15,6 +15,7 @@ KINDS = {
     "scenarios": "scenario",
     "prices": "price model",
     "liquidity": "liquidity model",
+    "feeds": "valuation feed",
     "grids": "time grid",
     "books": "book",
 }

@@ -13,7 +13,7 @@ def models() -> dict[str, type[BaseModel]]:
     """Folder of `configs/` → model of its files."""
     from mcrisk.config.book import BookSpec
     from mcrisk.config.run import RunConfig
-    from mcrisk.config.scenario import Grid, Liquidity, PriceModel, Scenario
+    from mcrisk.config.scenario import FeedModel, Grid, Liquidity, PriceModel, Scenario
     from mcrisk.config.venue import Venue
 
     return {
@@ -22,6 +22,7 @@ def models() -> dict[str, type[BaseModel]]:
         "scenarios": Scenario,
         "prices": PriceModel,
         "liquidity": Liquidity,
+        "feeds": FeedModel,
         "grids": Grid,
         "books": BookSpec,
     }

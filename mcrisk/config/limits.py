@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import Field, model_validator
 
 from mcrisk.config.base import Fraction, Model, NonNegative
@@ -62,3 +64,13 @@ class Limits(Model):
     latent_deficit_p99: UpperLimit = UpperLimit(green=0.5, amber=1.0)  # over the fund
     cover_two: UpperLimit = UpperLimit(green=0.5, amber=1.0)  # over the fund
     unpaid_after_adl: UpperLimit = UpperLimit(green=0.0, amber=0.0)  # quote currency
+
+    @model_validator(mode="before")
+    @classmethod
+    def _over_defaults(cls, data: Any) -> Any:
+        """One bound of a limit may be set alone; the other keeps its default."""
+        if not isinstance(data, dict):
+            return data
+        limits = {name: field.default for name, field in cls.model_fields.items() if isinstance(field.default, Model)}
+        given = {name: data[name] for name in limits if isinstance(data.get(name), dict)}
+        return {**data, **{name: {**limits[name].model_dump(), **value} for name, value in given.items()}}

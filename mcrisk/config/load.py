@@ -128,14 +128,25 @@ def apply_override(tree: Map, override: Override, model: type[BaseModel]) -> Non
     value is YAML (`paths=100`, `venues=[kraken-preipo]`). Raises InputError when the key leads nowhere; keys further
     down are judged by validation, with the same message as for a file.
     """
-    place = Place(override.label)
+    place = Place(override.label, folder=tree.place.beside)
     steps = [step for step in override.key.replace("[", ".").replace("]", "").split(".") if step]
     if not steps or steps[0] not in model.model_fields:
         raise InputError(
             f"unknown key '{override.key}'", str(place), f"allowed at the top: {', '.join(model.model_fields)}",
             catalog.suggest(steps[0] if steps else "", model.model_fields) or "see `mcrisk schema` for all keys",
         )  # fmt: skip
-    _set(tree, steps, parse_yaml(override.value, str(place), lines=False), place, [])
+    _set(tree, steps, _relocated(parse_yaml(override.value, str(place), lines=False), place), place, [])
+
+
+def _relocated(value: Any, place: Place) -> Any:
+    """All of `value` with the place of the override, which knows the folder of the configuration."""
+    return _located(_plain(value), place)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list) else value
 
 
 def _set(node: Any, steps: list[str], value: Any, place: Place, done: list[Any]) -> None:

@@ -8,7 +8,7 @@ replaces the base's (parameters of one rule kind mean nothing to another).
 
 from __future__ import annotations
 
-from pathlib import Path
+from functools import lru_cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -47,7 +47,7 @@ def compose(tree: Any, model: type[BaseModel]) -> Any:
     A model may have a static method `complete_tree(tree) -> names`, which adds references that depend on others (the
     liquidity model a venue names) and says which fields it touched.
     """
-    if not isinstance(tree, dict):
+    if not isinstance(tree, dict) or not _refers(model):
         return tree
     out = as_map(tree)
     for name, field in model.model_fields.items():
@@ -60,6 +60,23 @@ def compose(tree: Any, model: type[BaseModel]) -> Any:
     for name in complete(out) if complete else ():
         _compose_field(out, name, model)
     return out
+
+
+@lru_cache
+def _refers(model: type[BaseModel]) -> bool:
+    """Whether a reference stands anywhere in the fields of `model`; most models have none and are left as they are."""
+    return any(
+        any(isinstance(item, Ref) for item in field.metadata) or _refers_in(field.annotation)
+        for field in model.model_fields.values()
+    )
+
+
+def _refers_in(annotation: Any) -> bool:
+    if get_origin(annotation) is Annotated and any(isinstance(item, Ref) for item in get_args(annotation)[1:]):
+        return True
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return _refers(annotation)
+    return any(_refers_in(part) for part in get_args(annotation))
 
 
 def _compose_field(tree: Map, name: str, model: type[BaseModel]) -> None:
@@ -103,8 +120,11 @@ def resolved(value: Any, kind: str, annotation: Any, place: Place | None = None)
 
 
 def load_tree(kind: str, reference: str, place: Place | None = None, depth: int = 0) -> Map:
-    """The tree of a named or pathed config with its own `base` merged; references inside stay as they are."""
-    beside = Path(place.file).parent if place and Path(place.file).is_file() else None
+    """The tree of a named or pathed config with its own `base` merged; references inside stay as they are.
+
+    A name means the same wherever its file is used from: it is looked up beside the file that says it.
+    """
+    beside = place.beside if place else None
     if beside is not None and kind != "runs" and beside.name in catalog.KINDS:
         beside = beside.parent  # a venue file names its siblings' folders, not folders below venues/
     file = catalog.find(kind, reference, beside=beside, where=str(place) if place else None)

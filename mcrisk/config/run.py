@@ -6,17 +6,18 @@ may be written `30d`), fractions (0.01 = 1 %), quote currency. Shipped: `configs
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from mcrisk.config.base import Model, Positive
 from mcrisk.config.book import BookSpec
 from mcrisk.config.limits import Limits
 from mcrisk.config.refs import Ref, as_map, compose, load_tree
-from mcrisk.config.scenario import Correlation, Grid, Liquidity, PriceModel, Scenario
-from mcrisk.config.source import Map, Place
+from mcrisk.config.scenario import Correlation, FeedModel, Grid, Liquidity, PriceModel, Scenario
+from mcrisk.config.source import Map
 from mcrisk.config.venue import Venue
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
@@ -25,6 +26,17 @@ VenueRef = Annotated[Venue, Ref("venues")]
 ScenarioRef = Annotated[Scenario, Ref("scenarios")]
 LiquidityRef = Annotated[Liquidity, Ref("liquidity")]
 BookRef = Annotated[BookSpec, Ref("books")]
+FeedRef = Annotated[FeedModel, Ref("feeds")]
+
+
+def _no_truth_value(value: Any) -> Any:
+    """`paths: true` would count as 1."""
+    if isinstance(value, bool):
+        raise ValueError("a whole number is needed, not true or false")
+    return value
+
+
+Count = Annotated[int, BeforeValidator(_no_truth_value), Field(gt=0, le=10**12)]
 
 
 class Market(Model):
@@ -67,7 +79,7 @@ class RunConfig(Model):
     name: Name
     title: str = ""
     seed: int = Field(20261120, ge=0, lt=2**64)
-    paths: int = Field(gt=0, le=10**12)  # per venue and scenario
+    paths: Count  # per venue and scenario
     start: datetime = datetime(2026, 11, 20, tzinfo=UTC)  # of time 0; funding boundaries and sessions follow it
     venues: tuple[VenueRef, ...] = Field(min_length=1)
     scenarios: tuple[ScenarioRef, ...] = Field(min_length=1)
@@ -78,32 +90,22 @@ class RunConfig(Model):
     venue_books: dict[str, BookRef] = Field(default_factory=dict)  # per venue name, instead of `book`
     liquidity: LiquidityRef | None = None  # for all venues; null = the one each venue names
     venue_liquidity: dict[str, LiquidityRef] = Field(default_factory=dict)  # per venue name; the others are filled in
+    feed: FeedRef | None = None  # for all scenarios; null = the one each scenario names
+    scenario_feeds: dict[str, FeedRef] = Field(default_factory=dict)  # per scenario name; the others are filled in
     execution: Execution = Execution()
     limits: Limits = Limits()
     report: ReportInfo = ReportInfo()
     assumption_strip: bool = True  # run the assumptions of defaults.md section 8 low and high
     break_even: bool = True  # search the smallest jump that empties the fund
-    strip_paths: int = Field(256, gt=0)  # per venue and setting of the strip and of the break-even search
+    strip_paths: Count = 256  # per venue and setting of the strip and of the break-even search
 
     @staticmethod
     def complete_tree(tree: Map) -> tuple[str, ...]:
-        """Puts the liquidity model that each venue names into `venue_liquidity`: a run holds all it depends on.
+        """Puts the liquidity model each venue names, and the feed each scenario names, into the run's own tables.
 
-        An entry made here follows its venue when an override changes the name there. Returns the fields to compose.
+        So a run holds everything it depends on. Returns the fields to compose.
         """
-        given, venues = tree.get("venue_liquidity"), tree.get("venues")
-        if not isinstance(venues, (list, tuple)) or not (given is None or isinstance(given, dict)):
-            return ()  # wrong types; validation will say so
-        filled, place = as_map(given or {}), tree.places["venues"]
-        for venue in venues:
-            entry = as_map(dict(venue)) if isinstance(venue, (dict, Venue)) else Map(place)
-            name, model = entry.get("name"), entry.get("liquidity", Venue.model_fields["liquidity"].default)
-            old = filled.places.get(name)
-            if isinstance(name, str) and isinstance(model, str) and (old is None or old.implied not in ("", model)):
-                at = venue.places.get("liquidity", place) if isinstance(venue, Map) else place
-                filled.put(name, load_tree("liquidity", model, at), Place(at.file, at.line, implied=model))
-        tree.put("venue_liquidity", filled, tree.places.get("venue_liquidity", place))
-        return ("venue_liquidity",)
+        return tuple(named.table for named in _NAMED if _fill(tree, named))
 
     @model_validator(mode="before")
     @classmethod
@@ -115,24 +117,69 @@ class RunConfig(Model):
     def _in_utc(cls, start: datetime) -> datetime:
         return start.replace(tzinfo=UTC) if start.tzinfo is None else start.astimezone(UTC)
 
-    @model_validator(mode="after")
-    def _names_are_unique(self) -> RunConfig:
-        for kind in ("venues", "scenarios", "markets"):
-            names = [item.name for item in getattr(self, kind)]
-            twice = sorted({name for name in names if names.count(name) > 1})
-            if twice:
-                raise ValueError(f"{kind}: the name '{twice[0]}' occurs twice; give one of them another `name`")
-        known = [venue.name for venue in self.venues]
-        for table in ("venue_books", "venue_liquidity"):
-            stray = sorted(set(getattr(self, table)) - set(known))
-            if stray:
-                raise ValueError(f"{table} names '{stray[0]}'; the venues of this run are {', '.join(known)}")
-        return self
+    @field_validator("venues", "scenarios", "markets")
+    @classmethod
+    def _names_are_unique(cls, items: tuple[Any, ...]) -> tuple[Any, ...]:
+        names = [item.name for item in items]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"the name '{twice}' occurs twice; give one of them another `name`")
+        return items
+
+    @field_validator("venue_books", "venue_liquidity", "scenario_feeds")
+    @classmethod
+    def _owners_exist(cls, table: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        owners = "scenarios" if info.field_name == "scenario_feeds" else "venues"
+        known = [owner.name for owner in info.data.get(owners, ())]
+        stray = next((name for name in table if name not in known), None)
+        if stray is not None and known:
+            raise ValueError(f"'{stray}' is not among the {owners} of this run, which are {', '.join(known)}")
+        return table
 
     def liquidity_of(self, venue: str) -> Liquidity:
         """The liquidity model of a venue of this run (`venue` is its name)."""
         return self.liquidity or self.venue_liquidity[venue]
 
+    def feed_of(self, scenario: str) -> FeedModel:
+        """The valuation feed under a scenario of this run (`scenario` is its name)."""
+        return self.feed or self.scenario_feeds[scenario]
+
     def book_of(self, venue: str) -> BookSpec:
         """The book of a venue of this run (`venue` is its name)."""
         return self.venue_books.get(venue, self.book)
+
+
+class _Named(NamedTuple):
+    """Models that the members of a list name: `owners[i].field` is a name of `kind`, resolved into `table`."""
+
+    table: str
+    owners: str
+    field: str
+    kind: str
+    model: type[Model]
+
+
+_NAMED = (
+    _Named("venue_liquidity", "venues", "liquidity", "liquidity", Venue),
+    _Named("scenario_feeds", "scenarios", "feed", "feeds", Scenario),
+)
+
+
+def _fill(tree: Map, named: _Named) -> bool:
+    """Fill one table. An entry made here follows its owner when an override changes the name there."""
+    given, owners = tree.get(named.table), tree.get(named.owners)
+    if not isinstance(owners, (list, tuple)) or not (given is None or isinstance(given, dict)):
+        return False  # wrong types; validation will say so
+    filled, place = as_map(given or {}), tree.places[named.owners]
+    names = {owner.get("name") if isinstance(owner, dict) else getattr(owner, "name", None) for owner in owners}
+    for name in [name for name in filled if filled.places[name].implied and name not in names]:
+        del filled[name]  # made here for an owner that an override took out
+    for owner in owners:
+        entry = as_map(dict(owner)) if isinstance(owner, (dict, named.model)) else Map(place)
+        name, model = entry.get("name"), entry.get(named.field, named.model.model_fields[named.field].default)
+        old = filled.places.get(name)
+        if isinstance(name, str) and isinstance(model, str) and (old is None or old.implied not in ("", model)):
+            at = owner.places.get(named.field, place) if isinstance(owner, Map) else place
+            filled.put(name, load_tree(named.kind, model, at), replace(at, implied=model))
+    tree.put(named.table, filled, tree.places.get(named.table, place))
+    return True

@@ -34,12 +34,19 @@ _SPECIAL = {
 class Place:
     """Where a value was written: a file (or `--set …`) and its 1-based line.
 
-    `implied` is the reference that stood here when nobody wrote one (see RunConfig.complete_tree).
+    `folder` is where names in an override are looked up; `implied` is the reference that stood here when nobody wrote
+    one (see RunConfig.complete_tree).
     """
 
     file: str
     line: int | None = None
+    folder: Path | None = None
     implied: str = ""
+
+    @property
+    def beside(self) -> Path | None:
+        """The folder in which references written here are looked up first."""
+        return self.folder or (Path(self.file).parent if self.line is not None else None)
 
     def __str__(self) -> str:
         return self.file if self.line is None else f"{self.file}:{self.line}"

@@ -20,7 +20,7 @@ def refused(tmp_path, text, overrides=()):
 @pytest.mark.parametrize(
     ("text", "line", "key", "says"),
     [
-        ("fund: {intial: 0.1}", 3, "fund.intial", ["unknown key 'fund.intial'", "did you mean 'initial'", "usable_share"]),
+        ("fund: {intial: 0.1}", 3, "fund.intial", ["unknown key 'fund.intial'", "'initial'", "usable_share"]),
         ("funds: {}", 3, "funds", ["unknown key 'funds'", "did you mean 'fund'"]),
         ("fund: {initial: -1}", 3, "fund.initial", ["-1", "greater than or equal to 0"]),
         ("fund: {usable_share: 50}", 3, "fund.usable_share", ["50", "a fraction: 1 % is 0.01"]),
@@ -93,7 +93,8 @@ def test_a_value_inherited_wrongly_is_located_in_the_base(tmp_path):
 def test_overrides_reach_everywhere():
     venue = load_venue(
         "kraken-preipo",
-        ["fund.initial=0.5", "pre.margin.tiers.0.maintenance=0.01", "settlement.notice=2h", "pre.margin.tiers[1].initial=0.45",
+        ["fund.initial=0.5", "pre.margin.tiers.0.maintenance=0.01", "settlement.notice=2h",
+         "pre.margin.tiers[1].initial=0.45",
          "post.margin.tiers.*.maintenance=0.005", "pre.mark={kind: index_band, band: 0.01}", "backstop.enabled=true"],
     )  # fmt: skip
     assert venue.fund.initial == 0.5 and venue.settlement.notice == 7200

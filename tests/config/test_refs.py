@@ -82,7 +82,11 @@ def test_names_are_looked_up_beside_the_file_before_the_shipped_ones(tmp_path):
 
 @pytest.mark.parametrize(
     ("reference", "says"),
-    [("kraken-preip", "did you mean 'kraken-preipo'"), ("zzzzzz", "use one of these names"), ("./no.yaml", "no such file")],
+    [
+        ("kraken-preip", "did you mean 'kraken-preipo'"),
+        ("zzzzzz", "use one of these names"),
+        ("./no.yaml", "no such file"),
+    ],
 )
 def test_an_unknown_reference_names_what_is_known(reference, says):
     with pytest.raises(InputError) as caught:
