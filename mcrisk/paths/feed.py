@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from mcrisk.paths.lifecycle import DAY, Plan
 from mcrisk.paths.params import SESSION_LENGTH, SESSION_OPEN, CalendarParams, PathParams
-from mcrisk.paths.state import PathState, due
+from mcrisk.paths.state import Due, PathState
 
 _SQRT12 = 3.4641016151377544
 _EXTENDED_OPEN, _EXTENDED_CLOSE = 14_400.0, 72_000.0   # 04:00–20:00 New York: US pre-market to after-hours
@@ -45,7 +45,7 @@ class Seen(NamedTuple):
     fresh: Any    # bool
 
 
-def observe(params: PathParams, plan: Plan, state: PathState, time: Any, value: Any, shift: Any, is_open: Any,
+def observe(params: PathParams, plan: Plan, state: PathState, now: Due, time: Any, value: Any, shift: Any, is_open: Any,
             noise: Any) -> Seen:
     """What the feed or the spot market shows at the end of a row.
 
@@ -56,11 +56,11 @@ def observe(params: PathParams, plan: Plan, state: PathState, time: Any, value: 
     p = params.feed
     phase = plan.feed_phase * p.period
     regular = jnp.floor((time + phase) / p.period) > jnp.floor((state.time + phase) / p.period)
-    review = (time >= plan.event_time) & (time < plan.publish_time) & (plan.publish_time < 1e17)
-    update = p.continuous | (regular & ~review) | due(state, time, plan.publish_time)
+    review = now.since_event & (time < plan.publish_time) & (plan.happens > 0.0)
+    update = p.continuous | (regular & ~review) | now.publication
     published = jnp.where(update, value + p.noise * _SQRT12 * (noise - 0.5), state.feed + shift)
-    listed = time >= plan.listing_time
-    fresh = is_open | due(state, time, plan.listing_time)          # the first print is a price wherever it falls
+    listed = now.since_listing
+    fresh = is_open | now.listing                                  # the first print is a price wherever it falls
     spot = jnp.where(fresh, value, state.feed + shift)
     return Seen(jnp.where(listed, spot, published), fresh | ~listed)
 

@@ -98,11 +98,16 @@ def _crossing(params: PathParams, time, u):
     return jnp.where(p.snap, jnp.clip(at, p.fit_low, p.fit_high), time)
 
 
-def _company(params: PathParams, key, path_lo, path_hi, forced: Forced) -> dict[str, Any]:
+def _uniforms(key, path_lo, path_hi, purpose: Purpose, count: int):
+    """[count, 4] uniforms of one purpose; one vectorised Philox keeps the program short."""
+    draws = jnp.arange(count, dtype=jnp.uint32)
+    return jnp.stack([uniform(word) for word in philox(key, path_lo, path_hi, 0, purpose, draws)], axis=-1)
+
+
+def _company(params: PathParams, u, forced: Forced) -> dict[str, Any]:
     """The company's branch, its main event and its jump sizes."""
     p = params.plan
-    a, b, c, d = (
-        [uniform(word) for word in philox(key, path_lo, path_hi, 0, Purpose.COMPANY, draw)] for draw in range(4))
+    a, b, c, d = u[0], u[1], u[2], u[3]
     branch = jnp.sum(a[0] >= p.branch[:-1]).astype(jnp.int32)
     forced_branch = jnp.where(forced.jump < 0, codes.RESET_DOWN_BRANCH, codes.RESET_UP_BRANCH).astype(jnp.int32)
     branch = jnp.where(forced.active, forced_branch, branch)
@@ -149,14 +154,13 @@ def _settlement(p: PlanParams, company: dict[str, Any]) -> dict[str, Any]:
     )
 
 
-def _overlays(p: PlanParams, key, path_lo, path_hi, code, event) -> dict[str, Any]:
+def _overlays(p: PlanParams, u, code, event) -> dict[str, Any]:
     """Feed error, squeeze and halt of one venue's market.
 
     They stand at the zoom: at its centre where the company does nothing, before a listing, after any other event —
     books are thin then, and elsewhere a two-minute squeeze would fall between two rows.
     """
-    a, b, c = (
-        [uniform(word) for word in philox(key, path_lo, path_hi, 0, Purpose.OVERLAY, draw)] for draw in range(3))
+    a, b, c = u[0], u[1], u[2]
     nothing, lists = code == codes.NONE, code == codes.LISTING
 
     def start(u, alone):
@@ -188,17 +192,17 @@ def draw_plan(params: PathParams, company_key, venue_key, path_lo, path_hi, forc
     if forced is None:
         forced = Forced(jnp.bool_(False), jnp.float64(0.0))
     p = params.plan
-    company = _company(params, company_key, path_lo, path_hi, forced)
+    u = _uniforms(company_key, path_lo, path_hi, Purpose.COMPANY, 5)
+    company = _company(params, u, forced)
     code, event = company["code"], company["event_time"]
     company |= _settlement(p, company)
-    e = [uniform(word) for word in philox(company_key, path_lo, path_hi, 0, Purpose.COMPANY, 4)]
-    answer = event + jnp.exp(p.publish_log + p.publish_sigma * _normal(e[0], e[1]))
+    answer = event + jnp.exp(p.publish_log + p.publish_sigma * _normal(u[4, 0], u[4, 1]))
     happens = jnp.where(code == codes.NONE, 0.0, 1.0)
     return Plan(
         **company,
         happens=happens,
         publish_time=jnp.where(happens > 0.0, answer, NEVER),
-        **_overlays(p, venue_key, path_lo, path_hi, code, event),
+        **_overlays(p, _uniforms(venue_key, path_lo, path_hi, Purpose.OVERLAY, 3), code, event),
     )
 
 

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 
 from mcrisk.paths.lifecycle import Plan
 from mcrisk.paths.params import BookParams, PathParams
-from mcrisk.paths.state import PathState, decay
+from mcrisk.paths.state import Due, PathState, decay
 
 PERCENT = 0.01
 
@@ -56,10 +56,10 @@ def displacement(consumed: Any, depth: Any, power: Any) -> Any:
     return PERCENT * jnp.exp(power * jnp.log(jnp.maximum(consumed / depth, 1e-200)))
 
 
-def multipliers(p: BookParams, plan: Plan, time: Any, level: Any, thin_hours: Any, lost: Any) -> Multipliers:
+def multipliers(p: BookParams, plan: Plan, now: Due, time: Any, level: Any, thin_hours: Any, lost: Any) -> Multipliers:
     """Stress of a row: `level` is volatility over its calm level, `thin_hours` a flag for weekends and nights."""
     since = jnp.maximum(time - plan.event_time, 0.0)
-    after = plan.happens * (time >= plan.event_time)
+    after = jnp.where(now.since_event, plan.happens, 0.0)
     fading = after * decay(p.event_decay, since)
     event = 1.0 - (1.0 - plan.depth) * fading
     shock = plan.flash * after * decay(p.refill, jnp.maximum(since - p.flash_for, 0.0))
@@ -78,7 +78,7 @@ def _mean_displacement(p: BookParams, consumed: Any, displaced: Any, depth: Any,
     return (end * displacement(end, depth, p.power) - consumed * displaced) / ((1.0 + p.power) * probe)
 
 
-def evolve(params: PathParams, plan: Plan, state: PathState, time: Any, dt: Any, level: Any, thin_hours: Any,
+def evolve(params: PathParams, plan: Plan, state: PathState, now: Due, time: Any, dt: Any, level: Any, thin_hours: Any,
            units: Any, keep: Any) -> Book:
     """The book at the end of a row: squeeze flow comes, quotes come back, multipliers change.
 
@@ -89,7 +89,7 @@ def evolve(params: PathParams, plan: Plan, state: PathState, time: Any, dt: Any,
     p, interest = params.book, state.open_interest * units
     recovered = decay(p.recovery, dt)
     lost, inventory = state.lost * recovered, state.inventory * units * recovered
-    m = multipliers(p, plan, time, level, thin_hours, lost)
+    m = multipliers(p, plan, now, time, level, thin_hours, lost)
     cap = p.total * interest
 
     # The aggressor keeps the side it eats empty until it lets go; that side then comes back at the squeeze's own pace.

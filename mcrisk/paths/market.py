@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from mcrisk.paths import codes
-from mcrisk.paths.feed import index_factor, observe, session
+from mcrisk.paths.feed import Seen, index_factor, observe, session
 from mcrisk.paths.grid import Clock
 from mcrisk.paths.lifecycle import Plan
 from mcrisk.paths.liquidity import Book, evolve
-from mcrisk.paths.params import NEVER, PathParams
-from mcrisk.paths.state import Draws, Hints, PathState, decay, due
+from mcrisk.paths.params import PathParams
+from mcrisk.paths.state import Draws, Due, Hints, PathState, decay, due
 from mcrisk.paths.value import diffuse
 from mcrisk.rules.types import NO_SETTLE, BookSide, Row
 
@@ -53,58 +53,53 @@ class Pull(NamedTuple):
     rebased: Any     # bool
 
 
-def _events(params: PathParams, plan: Plan, state: PathState, time: Any, dt: Any, value: Any, hints: Hints) -> Pull:
+def _events(params: PathParams, plan: Plan, state: PathState, now: Due, dt: Any, value: Any, hints: Hints) -> Pull:
     """Apply what is due to value, and what of it the mid has not followed yet."""
     table, p = params.events, params.plan
-    shock = due(state, time, plan.event_time) & (plan.code >= codes.DELAY)
-    listing = due(state, time, plan.listing_time)
-    revision = due(state, time, plan.revision_time)
-    announced = due(state, time, plan.announced_time)
-    rebased = revision & p.rebases & (jnp.abs(jnp.expm1(plan.revision_log)) >= p.rebase_from)
-    rumour = revision & ~rebased
+    shock = now.event & (plan.code >= codes.DELAY)
+    rebased = now.revision & p.rebases & (jnp.abs(jnp.expm1(plan.revision_log)) >= p.rebase_from)
+    rumour = now.revision & ~rebased
     unit = jnp.where(rebased, -plan.revision_log, 0.0)
 
     lag = state.lag * decay(state.lag_decay, dt)
     before = value + lag + unit
     jumped = value + unit + jnp.where(shock, plan.jump, 0.0) - jnp.where(rumour, plan.revision_log, 0.0)
-    before = jnp.where(listing, before + state.basis, before)
-    jumped = jnp.where(listing, before + plan.listing_jump, jumped)
-    heads_for_settlement = (time >= plan.announced_time) & hints.has_target
-    anchor = jnp.where(heads_for_settlement, jnp.log(jnp.maximum(hints.target, 1e-12)), jumped)
+    before = jnp.where(now.listing, before + state.basis, before)
+    jumped = jnp.where(now.listing, before + plan.listing_jump, jumped)
+    anchor = jnp.where(now.since_announcement & hints.has_target, jnp.log(jnp.maximum(hints.target, 1e-12)), jumped)
 
     def choose(of_plan, row):
         late = jnp.where(rumour, row[codes.RUMOUR], row[codes.CANCELLATION])
-        return jnp.where(shock, of_plan, jnp.where(listing, row[codes.LISTING], late))
+        return jnp.where(shock, of_plan, jnp.where(now.listing, row[codes.LISTING], late))
 
-    news = shock | listing | rumour | announced
+    news = shock | now.listing | rumour | now.announcement
     passing, lag_decay = choose(plan.passing, table.passing), choose(plan.lag_decay, table.decay)
     lag = jnp.where(news, (1.0 - passing) * (before - anchor), lag)
     return Pull(jumped, anchor, lag, jnp.where(news, lag_decay, state.lag_decay), unit, rebased)
 
 
-def _basis(params: PathParams, plan: Plan, state: PathState, time: Any, dt: Any, z: Any) -> tuple[Any, Any]:
+def _basis(params: PathParams, plan: Plan, state: PathState, now: Due, time: Any, dt: Any, z: Any) -> tuple[Any, Any]:
     """(noise of the mid around its anchor, share of old permanent displacement that survives the row).
 
     Ornstein–Uhlenbeck, exact over any step; wider in the last day before a listing, tight and quick after it.
     """
-    p = params.basis
-    listed = state.time >= plan.listing_time
+    p, listed = params.basis, now.was_listed
     near = time > plan.listing_time - p.before
     sd = jnp.where(listed, p.sd_after, jnp.where(near, p.sd_before, p.sd))
     fading = decay(jnp.where(listed, p.decay_after, p.decay), dt)
     noise = state.basis * fading + sd * jnp.sqrt(1.0 - fading * fading) * z
-    return jnp.where(due(state, time, plan.listing_time), 0.0, noise), jnp.where(listed, fading, 1.0)
+    return jnp.where(now.listing, 0.0, noise), jnp.where(listed, fading, 1.0)
 
 
-def _restrike(params: PathParams, plan: Plan, state: PathState, clock: Clock) -> Any:
+def _restrike(params: PathParams, plan: Plan, state: PathState, now: Due, clock: Clock) -> Any:
     """Is the book of accounts re-struck at this row: last row before the main event, and every holding time.
 
     After the event the holding time counts from it, so that no re-strike hides what the event has done.
     """
-    before = params.restrike_at_event & (clock.time < plan.event_time) & (clock.next >= plan.event_time)
-    base = jnp.where(state.time >= plan.event_time, plan.event_time, 0.0)
+    before = params.restrike_at_event & ~now.since_event & (clock.next >= plan.event_time)
+    base = jnp.where(now.was_event, plan.event_time, 0.0)
     turn = jnp.floor((clock.time - base) / params.holding) > jnp.floor((state.time - base) / params.holding)
-    return before | (turn & ~due(state, clock.time, plan.event_time))
+    return before | (turn & ~now.event)
 
 
 def advance(
@@ -114,32 +109,31 @@ def advance(
 
     `hints.target` is read only after a cancellation has been announced.
     """
-    time, dt = clock.time, clock.dt
-    now = session(params.calendar, clock.utc)
-    moved = diffuse(params, plan, state, time, dt, now.elapsed - state.session, draws)
-    pull = _events(params, plan, state, time, dt, moved.value, hints)
-    basis, keep = _basis(params, plan, state, time, dt, draws.z_basis)
+    time, dt, now = clock.time, clock.dt, due(plan, state, clock.time)
+    hours = session(params.calendar, clock.utc)
+    moved = diffuse(params, plan, state, now, time, dt, hours.elapsed - state.session, draws)
+    pull = _events(params, plan, state, now, dt, moved.value, hints)
+    basis, keep = _basis(params, plan, state, now, time, dt, draws.z_basis)
     units = jnp.where(pull.rebased, jnp.exp(-pull.unit), 1.0)
-    book = evolve(params, plan, state, time, dt, moved.level, now.thin, units, keep)
-    seen = observe(params, plan, state, time, pull.value, pull.unit, now.is_open, draws.u_extra)
+    book = evolve(params, plan, state, now, time, dt, moved.level, hours.thin, units, keep)
+    seen = observe(params, plan, state, now, time, pull.value, pull.unit, hours.is_open, draws.u_extra)
     after = PathState(
         time=time, value=pull.value, vol=moved.vol, lag=pull.lag, lag_decay=pull.lag_decay, basis=basis,
         permanent=book.permanent, consumed_bid=book.consumed_bid, consumed_ask=book.consumed_ask, lost=book.lost,
-        inventory=book.inventory, open_interest=state.open_interest * units, feed=seen.price, session=now.elapsed)
+        inventory=book.inventory, open_interest=state.open_interest * units, feed=seen.price, session=hours.elapsed)
     centre = pull.anchor + pull.lag + basis + book.permanent
-    return after, _row(params, plan, state, clock, draws, book, centre, seen, units, pull.value)
+    return after, _row(params, plan, state, now, clock, draws, book, centre, seen, units, pull.value)
 
 
-def _row(params: PathParams, plan: Plan, state: PathState, clock: Clock, draws: Draws, book: Book, centre: Any, seen: Any,
-         units: Any, value: Any) -> Row:
+def _row(params: PathParams, plan: Plan, state: PathState, now: Due, clock: Clock, draws: Draws, book: Book, centre: Any,
+         seen: Seen, units: Any, value: Any) -> Row:
     """Prices and flags of the row from its logs."""
     time, power = clock.time, params.book.power
     top_bid = jnp.exp(centre + book.displaced_ask - book.half_spread)
     top_ask = jnp.exp(centre - book.displaced_bid + book.half_spread)
     side = jnp.where(draws.u_extra < 0.5, -book.half_spread, book.half_spread)   # the last trade was at the bid or the ask
     yes = jnp.bool_(True)
-    settles = due(state, time, plan.settle_time)
-    known = time >= jnp.minimum(plan.announced_time, plan.listing_time)
+    known = now.since_announcement | now.since_listing
     return Row(
         time=time, utc=clock.utc, dt=clock.dt,
         last=jnp.exp(centre + book.displaced_ask - book.displaced_bid + side),
@@ -149,9 +143,9 @@ def _row(params: PathParams, plan: Plan, state: PathState, clock: Clock, draws: 
         has_impact_bid=book.has_impact_bid, has_impact_ask=book.has_impact_ask,
         external=jnp.exp(seen.price), has_external=seen.fresh,
         trades=jnp.maximum(params.book.trades * clock.dt, 1.0), index_factor=index_factor(plan, state, time),
-        listed=due(state, time, plan.listing_time), converted=due(state, time, plan.conversion_time),
-        settle=jnp.where(settles, plan.settle_code, NO_SETTLE).astype(jnp.int32), settle_price=jnp.exp(value),
+        listed=now.listing, converted=now.conversion,
+        settle=jnp.where(now.settlement, plan.settle_code, NO_SETTLE).astype(jnp.int32), settle_price=jnp.exp(value),
         has_settle_price=jnp.bool_(False), settle_draw=plan.settle_draw,
         final_hour=known & (time >= plan.settle_time - params.last_window) & (state.time < plan.settle_time),
         rebase=units, halted=(time >= plan.halt_from) & (time < plan.halt_until),
-        restrike=_restrike(params, plan, state, clock))
+        restrike=_restrike(params, plan, state, now, clock))

@@ -82,19 +82,19 @@ def _rounds(u64, key, c0, c1, c2, c3) -> Words:
     return Words(c0, c1, c2, c3)
 
 
-def philox(key, path_lo, path_hi, step, purpose: int, draw: int = 0) -> Words:
-    """Random words of one counter, in JAX. `key` uint64; path_lo, path_hi, step any unsigned or non-negative integers."""
+def philox(key, path_lo, path_hi, step, purpose: int, draw=0) -> Words:
+    """Random words of one counter, in JAX. `key` uint64; path_lo, path_hi, step, draw any non-negative integers."""
     u64 = jnp.uint64
-    last = u64((int(purpose) << 16) | draw)
+    last = u64(int(purpose) << 16) | jnp.asarray(draw).astype(u64)
     words = (jnp.asarray(word).astype(u64) for word in (path_lo, path_hi, step))
     return _rounds(u64, jnp.asarray(key, u64), *words, last)
 
 
-def philox_numpy(key, path_lo, path_hi, step, purpose: int, draw: int = 0) -> Words:
+def philox_numpy(key, path_lo, path_hi, step, purpose: int, draw=0) -> Words:
     """NumPy twin of `philox`: the same integers; arguments broadcast."""
     words = (np.asarray(word, np.uint64) for word in (path_lo, path_hi, step))
-    key, lo, hi, at, last = np.broadcast_arrays(
-        np.asarray(key, np.uint64), *words, np.uint64((int(purpose) << 16) | draw))
+    last = np.uint64(int(purpose) << 16) | np.asarray(draw, np.uint64)
+    key, lo, hi, at, last = np.broadcast_arrays(np.asarray(key, np.uint64), *words, last)
     return _rounds(np.uint64, key, lo, hi, at, last)
 
 

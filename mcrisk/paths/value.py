@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from mcrisk.paths.lifecycle import Plan
 from mcrisk.paths.params import PathParams, ValueParams
 from mcrisk.paths.philox import normals
-from mcrisk.paths.state import Draws, PathState, decay
+from mcrisk.paths.state import Draws, Due, PathState, decay
 
 
 class ValueStep(NamedTuple):
@@ -36,7 +36,9 @@ def jump_size(p: ValueParams, jumps: str, u0: Any, u1: Any) -> Any:
     return jnp.log(tail) * jnp.where(up, -p.jump_up, p.jump_down)
 
 
-def diffuse(params: PathParams, plan: Plan, state: PathState, time: Any, dt: Any, session: Any, d: Draws) -> ValueStep:
+def diffuse(
+    params: PathParams, plan: Plan, state: PathState, now: Due, time: Any, dt: Any, session: Any, d: Draws
+) -> ValueStep:
     """Value after the ordinary shocks of a row. `session`: seconds of spot session within it."""
     p = params.value
     z = p.factor * d.z_common + p.own * d.z_value
@@ -48,9 +50,9 @@ def diffuse(params: PathParams, plan: Plan, state: PathState, time: Any, dt: Any
     jump = jnp.where(common | (d.u_event < p_own), size, 0.0)
 
     sigma, vol, level = _volatility(params, state, dt, z, p_own, d)
-    listed, event = state.time >= plan.listing_time, state.time >= plan.event_time
+    listed = now.was_listed
     since = 0.5 * (state.time + time) - jnp.where(listed, plan.listing_time, plan.event_time)
-    excess = jnp.where(listed, p.listed_excess, jnp.where(event, plan.vol_excess, 0.0))
+    excess = jnp.where(listed, p.listed_excess, jnp.where(now.was_event, plan.vol_excess, 0.0))
     rate = jnp.where(listed, p.listed_decay, plan.vol_decay)
     boost = 1.0 + excess * decay(rate, jnp.maximum(since, 0.0))
     trading = p.session_variance * session + p.closed_variance * (dt - session)
