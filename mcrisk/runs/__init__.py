@@ -1,4 +1,7 @@
-"""Runs: plan → blocks → dask → Zarr store; resume, extend, check. Names are loaded on first use: workers need few of them."""
+"""Runs: plan → blocks → dask → Zarr store; resume, extend, check.
+
+Names are loaded on first use: workers need few of them.
+"""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def run(
         paths: paths per venue and scenario. More than the store has adds blocks; the paths that are there stay.
         backend: auto, jax, native or cupy.
         workers: processes on this machine; default one per core.
-        scheduler: address of a dask cluster instead, e.g. ``tcp://10.0.0.1:8786``; it must see `out` under the same path.
+        scheduler: address of a dask cluster instead, e.g. ``tcp://10.0.0.1:8786``; it must see `out` under that path.
         overrides: ``"a.b=c"``, as `--set` on the command line.
         quiet: no progress on stderr.
 
@@ -44,12 +44,19 @@ def run(
         InputError: config, store, cluster or disk are not as they must be; nothing is lost.
         RunFailed: a block failed. Interrupted: Ctrl-C. In both cases finished blocks are kept.
     """
-    given = {"paths": paths, "execution.backend": backend, "execution.workers": workers, "execution.scheduler": scheduler}
+    given = {
+        "paths": paths,
+        "execution.backend": backend,
+        "execution.workers": workers,
+        "execution.scheduler": scheduler,
+    }
     changes = [*overrides, *(f"{key}={value}" for key, value in given.items() if value is not None)]
     asked = config if isinstance(config, RunConfig) and not changes else load_config(config, changes)
     target = Path(out) if out is not None else Path("runs") / f"{asked.name}.zarr"
     if workers is not None and scheduler is not None:
-        raise InputError("workers and scheduler are both given", None, "a cluster has its own workers", "give one of them")
+        raise InputError(
+            "workers and scheduler are both given", None, "a cluster has its own workers", "give one of them"
+        )
     return run_with(engine_for(asked), asked, target, reporter(quiet))
 
 

@@ -1,36 +1,136 @@
-"""The one place where runs meet the engine and the risk room; nothing else here imports them."""
+"""The one place where runs meet the engine and the risk room: axes of the results, further cells, risk numbers."""
 
 from __future__ import annotations
 
-from importlib import import_module
+import hashlib
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
-from mcrisk.runs.plan import Layout, Variant
+from mcrisk.engine import records, simulate
+from mcrisk.risk import headline
+from mcrisk.runs import extras
+from mcrisk.runs.layout import BOUNDS
+from mcrisk.runs.plan import Layout
 from mcrisk.runs.session import Engine
+
+BOOK_FIELDS = ("account_id", "quantity", "entry_price", "collateral", "margin_mode", "user_class", "depth_share")
+CATCH_ALL = 1e6  # the engine's way of writing "open end" of a histogram
 
 
 def engine_for(config: Any) -> Engine:
-    """The engine of the backend that `config` asks for. Imports jax."""
-    simulate = import_module("mcrisk.engine.simulate")
+    """The engine of the backend that `config` asks for."""
     return Engine(
         backend="jax" if config.execution.backend == "auto" else config.execution.backend,
         layout=layout_of,
         prepare=simulate.prepare,
         run_block=simulate.run_block,
-        variants=variants_of,
+        variants=extras.variants,
         summarise=summaries,
+        identity=identity,
     )
 
 
+def identity(config: Any) -> dict[str, Any]:
+    """What decides results and does not stand in the config: the content of the books, which may come from files."""
+    return {"books": {venue.name: _book_digest(simulate.book_of(config, venue.name)) for venue in config.venues}}
+
+
 def layout_of(config: Any) -> Layout:
-    raise NotImplementedError
+    """Axes of the results of a run: fields, accounts, clock and histogram edges."""
+    names = [venue.name for venue in config.venues]
+    books = {name: simulate.book_of(config, name) for name in names}
+    facts = {venue.name: account_facts(books[venue.name], _prices(config, venue)) for venue in config.venues}
+    edges = {band: _open_ends(records.band_edges(band)) for band in records.BAND_NAMES}
+    markets, accounts = len(config.markets), max(len(book) for book in books.values())
+    return Layout(
+        fields=records.PATH_FIELDS,
+        account_ids={name: tuple(map(str, book.account_id)) for name, book in books.items()},
+        pnl_edges=dict.fromkeys(names, _open_ends(records.pnl_edges())),
+        pnl_unit="initial collateral",
+        band_times=np.asarray(simulate.band_times(config), dtype=np.float64),
+        band_edges={band: dict.fromkeys(names, values) for band, values in edges.items()},
+        band_units=dict(records.BAND_UNITS),
+        account_facts={fact: {name: facts[name][fact] for name in names} for fact in next(iter(facts.values()))},
+        # state of a lane group, held about three times over by a step: [lanes, accounts, 3 per market + 4] float64
+        working_bytes=3 * 8 * config.execution.lane_paths * accounts * (3 * markets + 4),
+    )
 
 
-def variants_of(config: Any) -> tuple[Variant, ...]:
-    return ()
+def account_facts(book: Any, prices: np.ndarray) -> dict[str, np.ndarray]:
+    """What people want to see beside an account's risk, [accounts] each; notional and collateral in quote."""
+    signed = book.quantity @ prices
+    gross, equity = np.abs(book.quantity) @ prices, book.equity(prices)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        leverage = np.where(equity > 0, gross / equity, np.nan)
+    return {
+        "user_class": np.asarray(book.user_class),
+        "side": np.sign(signed),
+        "notional": gross,
+        "leverage": leverage,
+        "collateral": np.asarray(book.collateral, dtype=np.float64),
+    }
 
 
 def summaries(tree: xr.DataTree, config: Any) -> dict[str, xr.Dataset]:
-    return {}
+    """/metrics, and /break_even and /strip where those cells were run."""
+    paths = tree["paths"].to_dataset()
+    groups = {"metrics": metric_table(paths, config)}
+    if "variants" in tree.children:
+        groups |= extras.summaries(tree["variants"].to_dataset(), paths, config)
+    return groups
+
+
+def metric_table(paths: xr.Dataset, config: Any) -> xr.Dataset:
+    """`value` (venue, scenario, metric, bound), with unit per metric and note per number."""
+    rows, notes, units = [], [], {}
+    for v, venue in enumerate(config.venues):
+        context = headline.Context(open_interest=open_interest(config, venue))
+        for s in range(paths.sizes["scenario"]):
+            cell = paths.isel(venue=v, scenario=s).load()
+            found = headline.metrics(cell, context)
+            units |= {item.name: item.unit for item in found}
+            rows.append({item.name: (item.estimate, item.lower, item.upper) for item in found})
+            notes.append({item.name: item.note for item in found})
+    shape = (paths.sizes["venue"], paths.sizes["scenario"], len(units))
+    blank = (np.nan, np.nan, np.nan)
+    value = np.array([[row.get(name, blank) for name in units] for row in rows]).reshape(*shape, 3)
+    text = np.array([[note.get(name, "") for name in units] for note in notes], dtype=np.str_).reshape(shape)
+    return xr.Dataset(
+        {
+            "value": (("venue", "scenario", "metric", "bound"), value),
+            "unit": (("metric",), np.array(list(units.values()), dtype=np.str_)),
+            "note": (("venue", "scenario", "metric"), text),
+        },
+        {
+            "venue": paths["venue"].values, "scenario": paths["scenario"].values, "metric": list(units),
+            "bound": list(BOUNDS),
+        },
+    )  # fmt: skip
+
+
+def open_interest(config: Any, venue: Any) -> float:
+    """One-sided open interest of a venue over all its markets, quote."""
+    return float(sum(profile.contract.open_interest for profile in simulate.market_venues(config, venue)))
+
+
+def _prices(config: Any, venue: Any) -> np.ndarray:
+    """[markets] prices at the start."""
+    return np.array([profile.contract.initial_price for profile in simulate.market_venues(config, venue)])
+
+
+def _open_ends(edges: np.ndarray) -> np.ndarray:
+    """Histogram edges with infinity where the engine writes a huge number."""
+    edges = np.array(edges, dtype=np.float64)
+    edges[0] = -np.inf if edges[0] <= -CATCH_ALL else edges[0]
+    edges[-1] = np.inf if edges[-1] >= CATCH_ALL else edges[-1]
+    return edges
+
+
+def _book_digest(book: Any) -> str:
+    digest = hashlib.sha256(repr(book.markets).encode())
+    for name in BOOK_FIELDS:
+        values = np.ascontiguousarray(getattr(book, name))
+        digest.update(f"{name}{values.dtype}{values.shape}".encode() + values.tobytes())
+    return digest.hexdigest()[:16]

@@ -8,10 +8,12 @@ import os
 import sys
 import tempfile
 import time
+import traceback
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import dask
@@ -101,7 +103,10 @@ def execute(
                 _forget_plugin(client, plugin.name, scheduler)
     except KeyboardInterrupt:
         raise Interrupted(
-            f"stopped after {report.blocks} of {len(pending)} blocks", str(store.path), None, "repeat the same command to go on"
+            f"stopped after {report.blocks} of {len(pending)} blocks",
+            str(store.path),
+            None,
+            "repeat the same command to go on",
         ) from None
     finally:
         done.end()
@@ -178,9 +183,15 @@ def _judge(future: Any, block: Block, attempt: int) -> None:
     if isinstance(error, OSError) and attempt < ATTEMPTS:
         return
     raise RunFailed(
-        f"a block failed: {type(error).__name__}: {str(error)[:500]}", block.label, None,
+        f"a block failed: {type(error).__name__}: {str(error)[:500]}", block.label, _origin(error),
         "finished blocks are kept; repeat the same command after the cause is gone",
     ) from error  # fmt: skip
+
+
+def _origin(error: BaseException) -> str | None:
+    """The innermost line of ours that an error of a worker passed through."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if "mcrisk" in f.filename] if error.__traceback__ else []
+    return f"raised at {Path(frames[-1].filename).name}:{frames[-1].lineno}, in {frames[-1].name}" if frames else None
 
 
 def _forget_plugin(client: Client, name: str, scheduler: str | None) -> None:
@@ -229,7 +240,10 @@ def _remote_client(address: str) -> Iterator[tuple[Client, tuple[int, ...]]]:
                 client.wait_for_workers(1, timeout=60)
             except TimeoutError:
                 raise InputError(
-                    "the dask scheduler has no workers", str(address), None, f"start some: dask worker {address} --nthreads 1"
+                    "the dask scheduler has no workers",
+                    str(address),
+                    None,
+                    f"start some: dask worker {address} --nthreads 1",
                 ) from None
             yield client, ()
         finally:
@@ -247,7 +261,7 @@ _SETTINGS = {
 
 
 def _cores(workers: int) -> tuple[int, ...]:
-    """Cores for the workers. With fewer workers than cores they start at a changing place, because other runs pin too."""
+    """Cores for the workers. Fewer workers than cores start at a changing place, because other runs pin too."""
     if not hasattr(os, "sched_getaffinity"):
         return ()
     cores = sorted(os.sched_getaffinity(0))

@@ -19,7 +19,8 @@ from mcrisk.errors import InputError
 PACKAGES = ("jax", "jaxlib", "numpy", "scipy")  # those whose code computes results
 ROOMS = ("config", "rules", "paths", "book", "engine")  # likewise, of our own
 # Keys of a run that move no bit of /paths. The strip and the break-even search are further blocks beside them.
-IRRELEVANT = ("name", "title", "paths", "execution", "report", "limits", "assumption_strip", "break_even", "strip_paths")
+EXTRAS = ("assumption_strip", "break_even", "strip_paths")
+IRRELEVANT = ("name", "title", "paths", "execution", "report", "limits", *EXTRAS)
 
 _LEVELS = (  # x86-64 micro-architecture levels as the psABI defines them, by flags of /proc/cpuinfo
     ("x86-64-v4", {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}),
@@ -30,7 +31,7 @@ _LEVELS = (  # x86-64 micro-architecture levels as the psABI defines them, by fl
 
 @lru_cache(maxsize=1)
 def instruction_set() -> str:
-    """The instruction-set level of this machine, e.g. ``x86-64-v3``; the machine's name where levels are not defined."""
+    """Instruction-set level of this machine, e.g. ``x86-64-v3``; the machine's name where there are no levels."""
     machine = platform.machine().lower()
     if machine not in ("x86_64", "amd64"):
         return machine
@@ -58,7 +59,7 @@ def cpu_flags() -> frozenset[str]:
 
 @lru_cache(maxsize=1)
 def source_digest() -> str:
-    """Hash of the source of the rooms that compute results: an edited rule is another engine, whatever its version says."""
+    """Hash of the source of the rooms that compute results: an edited rule is another engine of the same version."""
     root = Path(mcrisk.__file__).parent
     digest = hashlib.sha256()
     for room in ROOMS:

@@ -5,7 +5,7 @@
 /bands     (venue, scenario, time, quantile)  likewise
 /metrics   (venue, scenario, metric, bound)   likewise
 /variants  (variant, venue, scenario, field, path)  all fields of a block in one chunk
-/blocks    (venue, scenario, block, …)        partial sums, digests and the map of what is done: number of paths, 0 = not
+/blocks    (venue, scenario, block, …)        partial sums, digests, and `done`: paths stored, 0 = none
 
 Every chunk ends in a CRC-32C, so a torn or flipped one raises when read. Chunks of zeros are written like any other: a
 missing chunk of a finished block is damage, not a fill value.
@@ -142,7 +142,7 @@ def _units(unit: str | None) -> str | None:
 
 def _lay_paths(group: zarr.Group, plan: Plan) -> None:
     _coordinates(group, plan)
-    put(group, "path", np.arange(plan.paths, dtype=np.int64), ("path",), long_name="path number; a path can be replayed from it")
+    put(group, "path", np.arange(plan.paths, dtype=np.int64), ("path",), long_name="path number; replayable")
     group.attrs["fields"] = [field.name for field in plan.layout.fields]  # their order is that of the digests
     shape = (len(plan.venues), len(plan.scenarios), plan.paths)
     for field in plan.layout.fields:
@@ -156,7 +156,13 @@ def _lay_paths(group: zarr.Group, plan: Plan) -> None:
 def _lay_accounts(group: zarr.Group, plan: Plan) -> None:
     _coordinates(group, plan)
     layout = plan.layout
-    put(group, "account", np.arange(layout.accounts, dtype=np.int64), ("account",), long_name="place in the venue's book")
+    put(
+        group,
+        "account",
+        np.arange(layout.accounts, dtype=np.int64),
+        ("account",),
+        long_name="place in the venue's book",
+    )
     ids = [layout.account_ids[venue] for venue in plan.venues]
     padded = [[*row, *[""] * (layout.accounts - len(row))] for row in ids]
     put(group, "account_id", np.array(padded, dtype=np.str_), ("venue", "account"), long_name="account id")
@@ -202,8 +208,16 @@ def _lay_blocks(group: zarr.Group, plan: Plan) -> None:
         _create(group, name, dtype, (*cell, *shape), (1, 1, 1, *shape), (*CELL, "block", *dims))
     text = {"done": "paths stored of this block; 0 = none", "digest": "hash of the block's per-path results"}
     for name, dtype in (("done", "int32"), ("digest", "uint64"), ("seconds", "float64")):
-        _create(group, name, dtype, cell, (1, 1, 1), (*CELL, "block"), long_name=text.get(name, "wall time of the block, s"))
-    put(group, "pnl_edges", _padded(plan, layout.pnl_edges, layout.pnl_bins), ("venue", "pnl_edge"), units=_units(layout.pnl_unit))
+        _create(
+            group, name, dtype, cell, (1, 1, 1), (*CELL, "block"), long_name=text.get(name, "wall time of the block, s")
+        )
+    put(
+        group,
+        "pnl_edges",
+        _padded(plan, layout.pnl_edges, layout.pnl_bins),
+        ("venue", "pnl_edge"),
+        units=_units(layout.pnl_unit),
+    )
     for band, edges in layout.band_edges.items():
         put(group, f"band_{band}_edges", _padded(plan, edges, layout.band_bins(band)), ("venue", f"{band}_edge"))
 
@@ -223,9 +237,17 @@ def lay_variants(root: zarr.Group, plan: Plan) -> None:
     put(group, "variant", np.array(names), ("variant",))
     put(group, "field", np.array(fields), ("field",))
     put(group, "path", np.arange(plan.variant_paths, dtype=np.int64), ("path",))
-    put(group, "paths", np.array([v.paths for v in plan.variants], dtype=np.int64), ("variant",), long_name="paths of the variant")
+    put(
+        group,
+        "paths",
+        np.array([v.paths for v in plan.variants], dtype=np.int64),
+        ("variant",),
+        long_name="paths of the variant",
+    )
     put(group, "text", np.array([v.text for v in plan.variants], dtype=np.str_), ("variant",))
     cell = (len(names), len(plan.venues), len(plan.scenarios))
+    ran = [[[v in k.venues and s in k.scenarios for s in plan.scenarios] for v in plan.venues] for k in plan.variants]
+    put(group, "ran", np.array(ran), ("variant", *CELL), long_name="whether the variant was asked for in the cell")
     shape, chunk = (*cell, len(fields), plan.variant_paths), (1, 1, 1, len(fields), plan.variant_block)
     _create(group, "value", "float64", shape, chunk, ("variant", *CELL, "field", "path"))
     count = -(-plan.variant_paths // plan.variant_block)
@@ -251,7 +273,8 @@ def stored_plan(root: zarr.Group) -> Plan:
     venues, scenarios = (tuple(map(str, root[f"paths/{axis}"][...])) for axis in CELL)
     rows = {name: root[f"paths/{name}"] for name in root["paths"].attrs["fields"]}
     fields = tuple(
-        StoredField(name, str(a.dtype), str(a.attrs.get("units", "")), str(a.attrs.get("long_name", ""))) for name, a in rows.items()
+        StoredField(name, str(a.dtype), str(a.attrs.get("units", "")), str(a.attrs.get("long_name", "")))
+        for name, a in rows.items()
     )
     ids = root["accounts/account_id"][...]
     bands = [name[5:-6] for name in root["blocks"].array_keys() if name.startswith("band_") and name.endswith("_edges")]
@@ -268,12 +291,25 @@ def stored_plan(root: zarr.Group) -> Plan:
     if "variants" in root:
         group = root["variants"]
         variants = tuple(
-            Variant(str(name), venues, scenarios, int(paths), text=str(text))
-            for name, paths, text in zip(group["variant"][...], group["paths"][...], group["text"][...])
+            Variant(
+                str(name),
+                tuple(v for v, any_ in zip(venues, ran.any(axis=1)) if any_),
+                tuple(s for s, any_ in zip(scenarios, ran.any(axis=0)) if any_),
+                int(paths),
+                text=str(text),
+            )
+            for name, paths, text, ran in zip(*(group[n][...] for n in ("variant", "paths", "text", "ran")))
         )
     chosen = tuple(map(str, root["variants/field"][...])) if variants else ()
     return Plan(
-        venues, scenarios, int(facts["paths"]), int(facts["block_paths"]), layout, variants, chosen, int(facts["variant_block"])
+        venues,
+        scenarios,
+        int(facts["paths"]),
+        int(facts["block_paths"]),
+        layout,
+        variants,
+        chosen,
+        int(facts["variant_block"]),
     )
 
 

@@ -32,7 +32,7 @@ def versions() -> dict[str, str]:
 
 
 def git_state() -> dict[str, Any]:
-    """Commit of the source tree mcrisk runs from and whether tracked files were changed; empty for an installed wheel."""
+    """Commit of the source tree mcrisk runs from, and whether tracked files were changed; empty for a wheel."""
     folder = Path(mcrisk.__file__).parent
     commit = _git(folder, "rev-parse", "HEAD")
     # A wheel in some other project's environment lies inside a repository too, but is not one of its files.

@@ -1,4 +1,4 @@
-"""From the blocks' partial sums to /accounts and /bands. Sums run in block order, so workers and restarts leave no trace."""
+"""From the blocks' partial sums to /accounts and /bands, in block order: workers and restarts leave no trace."""
 
 from __future__ import annotations
 
@@ -73,11 +73,14 @@ def _sum_blocks(array: zarr.Array, v: int, s: int) -> np.ndarray:
 
 def _account_rows(root: zarr.Group, paths: int, v: int, s: int, edges: np.ndarray, count: int) -> dict[str, np.ndarray]:
     """Every variable of /accounts for one cell, [accounts]; NaN beyond the venue's `count` accounts."""
-    sums = {name: _sum_blocks(root[f"blocks/{name}"], v, s) for name in ("liquidated", "deleveraged", "pnl_sum", "pnl_histogram")}
+    sums = {
+        name: _sum_blocks(root[f"blocks/{name}"], v, s)
+        for name in ("liquidated", "deleveraged", "pnl_sum", "pnl_histogram")
+    }
     stray = sums["pnl_histogram"][:count].sum(axis=-1) != paths
     if stray.any():
         raise RunFailed(
-            "the accounts' histograms do not count every path once", f"{count} accounts, {int(stray.sum())} of them wrong",
+            "the accounts' histograms do not count every path once", f"{int(stray.sum())} of {count} accounts",
             "a block is damaged or the engine is at fault", "run `mcrisk check` on the store",
         )  # fmt: skip
     out = {}

@@ -166,7 +166,7 @@ class Plan:
         return self.block_paths * per_path + layout.accounts * account + bands
 
     def store_bytes(self) -> int:
-        """Disk space to expect. Per-path floats hardly compress; histograms are mostly zeros and shrink about tenfold."""
+        """Disk space to expect. Per-path floats hardly compress; histograms are mostly zeros and shrink tenfold."""
         per_path = sum(np.dtype(f.dtype).itemsize for f in self.layout.fields)
         cells = len(self.venues) * len(self.scenarios)
         rows = cells * self.paths * per_path
@@ -205,11 +205,17 @@ def _check(plan: Plan) -> None:
     """Refuse what cannot be laid out. Raises InputError."""
     if plan.paths < 1:
         raise InputError(
-            f"{plan.paths} paths asked for", "paths", "a run needs at least one path per cell", "give --paths 1024 or more"
+            f"{plan.paths} paths asked for",
+            "paths",
+            "a run needs at least one path per cell",
+            "give --paths 1024 or more",
         )
     if plan.block_paths < 1:
         raise InputError(
-            f"a block of {plan.block_paths} paths", "execution.block_paths", "must be positive", "leave it at its default"
+            f"a block of {plan.block_paths} paths",
+            "execution.block_paths",
+            "must be positive",
+            "leave it at its default",
         )
     for what, names in (("venue", plan.venues), ("scenario", plan.scenarios)):
         if not names:

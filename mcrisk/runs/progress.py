@@ -60,7 +60,9 @@ class Lines:
         rate = self.fresh / max(now - self.started, 1e-9)
         left = (self.total - self.done) / rate if rate > 0 else float("inf")
         ending = f", {clock(left)} left" if self.done < self.total else f" in {clock(now - self.started)}"
-        self.say(f"{self.done:,} of {self.total:,} paths ({100 * self.done / self.total:.0f} %), {rate:,.0f} paths/s{ending}")
+        self.say(
+            f"{self.done:,} of {self.total:,} paths ({100 * self.done / self.total:.0f} %), {rate:,.0f} paths/s{ending}"
+        )
 
     def end(self) -> None: ...
 
@@ -75,7 +77,8 @@ class Bar:
 
         self.bar = RichProgress(
             TextColumn("[bold]paths"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
-            TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn(), TextColumn("{task.fields[what]}", markup=False),
+            TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn(),
+            TextColumn("{task.fields[what]}", markup=False),
             console=Console(file=stream), speed_estimate_period=120.0,
         )  # fmt: skip
         self.task = None

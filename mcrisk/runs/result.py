@@ -91,7 +91,7 @@ class RunResult:
             done, total = self.blocks_done
             raise InputError(
                 f"the run is unfinished: {done} of {total} blocks", str(self.path),
-                f"/{group} is made from all of them", "repeat the same `mcrisk run` command: it goes on where it stopped",
+                f"/{group} is made from all of them", "repeat the same `mcrisk run` command: it resumes",
             )  # fmt: skip
         return self.tree[group].to_dataset()
 
@@ -106,7 +106,11 @@ class RunResult:
 
     def _repr_html_(self) -> str:
         """The facts and, when finished, the metrics of the last scenario as a table. Everything from outside is escaped."""
-        facts = {"store": self.path, "seed": self.tree.attrs.get("seed"), "fingerprint": self.tree.attrs.get("fingerprint")}
+        facts = {
+            "store": self.path,
+            "seed": self.tree.attrs.get("seed"),
+            "fingerprint": self.tree.attrs.get("fingerprint"),
+        }
         lines = "".join(f"<tr><th>{escape(k)}</th><td>{escape(str(v))}</td></tr>" for k, v in facts.items())
         return f"<div><p><b>{escape(repr(self).strip('<>'))}</b></p><table>{lines}</table>{self._metric_table()}</div>"
 

@@ -6,7 +6,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,10 @@ def _no_variants(config: Any) -> tuple[Variant, ...]:
     return ()
 
 
+def _no_more(config: Any) -> dict[str, Any]:
+    return {}
+
+
 def _no_summaries(tree: xr.DataTree, config: Any) -> dict[str, xr.Dataset]:
     return {}
 
@@ -44,7 +48,7 @@ class Engine:
         run_block: (parameters, first_path, n, forced) → BlockResult; importable in a worker.
         variants: config → further cells.
         summarise: (tree of the store, config) → group name → dataset, written after the blocks (metrics, break_even, strip).
-        identity: further facts of the backend that decide bits.
+        identity: config → further facts that decide bits (content of files, compiler).
     """
 
     backend: str
@@ -53,7 +57,7 @@ class Engine:
     run_block: Callable[..., Any]
     variants: Callable[[Any], tuple[Variant, ...]] = _no_variants
     summarise: Callable[[xr.DataTree, Any], dict[str, xr.Dataset]] = _no_summaries
-    identity: dict[str, Any] = field(default_factory=dict)
+    identity: Callable[[Any], dict[str, Any]] = _no_more
 
 
 def plan_of(config: Any, engine: Engine) -> Plan:
@@ -76,7 +80,7 @@ def run_with(engine: Engine, config: Any, out: str | Path, progress: Progress | 
     progress, started = progress or Silent(), manifest.now()
     plan = plan_of(config, engine)
     resolved = config.model_dump(mode="json")
-    identity = fingerprint.identity(resolved, engine.backend, **engine.identity)
+    identity = fingerprint.identity(resolved, engine.backend, **engine.identity(config))
     with RunStore.open(out, plan, identity, _attributes(config, resolved, engine)) as store:
         clock_start = time.perf_counter()
         _greet(store, config, progress)

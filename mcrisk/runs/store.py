@@ -247,7 +247,10 @@ def _is_run(path: Path) -> bool:
         raise InputError("the output path cannot be read", str(path), error.strerror, "give another --out") from None
     if attributes is None:
         raise InputError(
-            "the output path exists and is not an mcrisk run", str(path), "nothing of yours is overwritten", "give another --out"
+            "the output path exists and is not an mcrisk run",
+            str(path),
+            "nothing of yours is overwritten",
+            "give another --out",
         )
     if attributes["mcrisk_format"] != FORMAT:
         raise InputError(
@@ -323,16 +326,13 @@ def _adopt(root: zarr.Group, plan: Plan) -> Plan:
 
 
 def _same_variants(root: zarr.Group, plan: Plan) -> bool:
-    """True if the stored /variants has the plan's variants, fields and size."""
+    """True if the stored /variants was laid out for the plan's variants and fields."""
     if "variants" not in root or "blocks/variant_done" not in root:
         return False
-    group = root["variants"]
-    return (
-        list(group["variant"][...]) == [v.name for v in plan.variants]
-        and list(group["text"][...]) == [v.text for v in plan.variants]
-        and list(group["paths"][...]) == [v.paths for v in plan.variants]
-        and tuple(group["field"][...]) == plan.variant_fields
-    )
+    stored = stored_plan(root)
+    asked = [(v.name, set(v.venues), set(v.scenarios), v.paths, v.text) for v in plan.variants]
+    there = [(v.name, set(v.venues), set(v.scenarios), v.paths, v.text) for v in stored.variants]
+    return asked == there and stored.variant_fields == plan.variant_fields
 
 
 def _refuse_full(path: Path, plan: Plan) -> None:

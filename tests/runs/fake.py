@@ -166,7 +166,7 @@ def engine(**changes) -> Engine:
         "run_block": run_block,
         "variants": lambda config: config.variants,
         "summarise": _summarise,
-        "identity": {"source": "fake"},  # colleagues edit the real engine while these tests run
+        "identity": lambda config: {"source": "fake"},  # colleagues edit the real engine while these tests run
     }
     return Engine(**{**parts, **changes})
 
@@ -174,7 +174,12 @@ def engine(**changes) -> Engine:
 def _summarise(tree: xr.DataTree, config: Config) -> dict[str, xr.Dataset]:
     mean = tree["paths"]["fund_minimum"].mean("path").values
     value = np.stack([mean, mean - 1, mean + 1], axis=-1)[:, :, None, :]
-    coords = {"venue": list(VENUES), "scenario": list(SCENARIOS), "metric": ["mean_fund"], "bound": ["estimate", "lower", "upper"]}
+    coords = {
+        "venue": list(VENUES),
+        "scenario": list(SCENARIOS),
+        "metric": ["mean_fund"],
+        "bound": ["estimate", "lower", "upper"],
+    }
     return {"metrics": xr.Dataset({"value": (("venue", "scenario", "metric", "bound"), value)}, coords)}
 
 

@@ -31,7 +31,13 @@ def start(out: Path, paths: int = 96, workers: int = 2, delay: float = 0.0, trap
     command = [sys.executable, "-m", WORKER_FAKE, str(out), str(paths), str(workers), str(delay), trap]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
-        command, cwd=ROOT, env=environment, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        cwd=ROOT,
+        env=environment,
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
 
 
@@ -56,7 +62,9 @@ def until(condition: Callable[[], bool], process: subprocess.Popen, seconds: flo
 
 
 def done_blocks(out: Path) -> int:
-    return len(list((out / "blocks" / "done" / "c").rglob("[0-9]"))) - sum(1 for _ in _folders(out)) if out.exists() else 0
+    return (
+        len(list((out / "blocks" / "done" / "c").rglob("[0-9]"))) - sum(1 for _ in _folders(out)) if out.exists() else 0
+    )
 
 
 def _folders(out: Path):
@@ -67,7 +75,9 @@ def content(out: Path) -> dict[str, bytes]:
     """The bytes of everything that must not depend on how the run went."""
     tree = open_run(out).tree
     groups = {g: tree[g].to_dataset().load() for g in ("paths", "accounts", "bands", "metrics")}
-    return {f"{g}/{n}": np.ascontiguousarray(data[n].values).tobytes() for g, data in groups.items() for n in data.variables}
+    return {
+        f"{g}/{n}": np.ascontiguousarray(data[n].values).tobytes() for g, data in groups.items() for n in data.variables
+    }
 
 
 @pytest.fixture(scope="module")

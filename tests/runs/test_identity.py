@@ -8,7 +8,13 @@ from mcrisk.errors import InputError
 from mcrisk.runs import fingerprint as prints
 from mcrisk.runs import manifest
 
-CONFIG = {"name": "a", "paths": 10, "seed": 1, "venues": [{"name": "x", "fund": {"initial": 0.01}}], "execution": {"workers": 1}}
+CONFIG = {
+    "name": "a",
+    "paths": 10,
+    "seed": 1,
+    "venues": [{"name": "x", "fund": {"initial": 0.01}}],
+    "execution": {"workers": 1},
+}
 
 
 def test_what_cannot_move_results_is_left_out():

@@ -259,7 +259,9 @@ def test_more_paths_add_blocks_and_equal_the_run_made_at_once(copy, tmp_path):
         merge(store)
         store.note(complete=True)
     assert same_paths(copy, tmp_path / "once.zarr")
-    np.testing.assert_array_equal(open_run(copy).accounts["pnl_mean"], open_run(tmp_path / "once.zarr").accounts["pnl_mean"])
+    np.testing.assert_array_equal(
+        open_run(copy).accounts["pnl_mean"], open_run(tmp_path / "once.zarr").accounts["pnl_mean"]
+    )
 
 
 def test_a_cut_block_is_computed_again_when_it_grows(tmp_path):
@@ -299,7 +301,9 @@ def test_variants_are_stored_beside_and_can_change(tmp_path):
         fill(store)
         assert store.pending() == []
     data = open_run(path).tree["variants"].to_dataset()
-    got = data["value"].sel(variant="low", venue=fake.VENUES[1], scenario=fake.SCENARIOS[0], field="fund_minimum").values
+    got = (
+        data["value"].sel(variant="low", venue=fake.VENUES[1], scenario=fake.SCENARIOS[0], field="fund_minimum").values
+    )
     wanted = fake.run_block(fake.Task(fake.VENUES[1], fake.SCENARIOS[0]), 0, 40).paths["fund_minimum"]
     np.testing.assert_array_equal(got[:40], wanted)
     with opened(path, fake.plan(64, 32, (replace(low, text="another end"),))) as store:
@@ -334,7 +338,9 @@ def test_broken_metadata_is_no_run(tmp_path, text):
 
 def same_paths(a: Path, b: Path) -> bool:
     one, two = open_run(a).tree["paths"].to_dataset().load(), open_run(b).tree["paths"].to_dataset().load()
-    return list(one.data_vars) == list(two.data_vars) and all(one[n].values.tobytes() == two[n].values.tobytes() for n in one)
+    return list(one.data_vars) == list(two.data_vars) and all(
+        one[n].values.tobytes() == two[n].values.tobytes() for n in one
+    )
 
 
 def _raise(error: BaseException):
