@@ -9,8 +9,8 @@ from mcrisk.report import names
 from mcrisk.report.source import Bound, Run, VenueInfo
 from mcrisk.report.verdicts import Verdict
 
-REACHABLE_BY_FUND = 3.0      # a fund this many times larger is still called a fund question
-REACHABLE_SHARE = 0.05       # … as long as it stays below this share of open interest
+REACHABLE_BY_FUND = 3.0  # a fund this many times larger is still called a fund question
+REACHABLE_SHARE = 0.05  # … as long as it stays below this share of open interest
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ def _get(run: Run, venue: VenueInfo, scenario: int, key: str) -> Bound | None:
 
 def _worst_scenario(run: Run, venue: VenueInfo) -> int:
     """The scenario, the mixture aside, in which this venue's fund goes most often; ties by the deficit's tail."""
+
     def size(s: int) -> tuple[float, float]:
         found = [_get(run, venue, s, key) for key in ("p_depleted", "es_99")]
         return tuple(b.estimate if b and b.estimate == b.estimate else -1.0 for b in found)
@@ -62,18 +63,31 @@ def _worry(run: Run, venue: VenueInfo, scenario: int) -> str:
     es = _get(run, venue, scenario, "es_99")
     tail = ""
     if es and fmt.known(es.estimate):
-        tail = f", where the worst 1{fmt.NARROW}% of paths lose {fmt.percent(es.estimate / venue.open_interest)} of open interest beyond collateral"
+        tail = (
+            f", where the worst 1{fmt.NARROW}% of paths lose "
+            f"{fmt.percent(es.estimate / venue.open_interest)} of open interest beyond collateral"
+        )
     name = run.scenarios[scenario].replace("_", " ")
     if not venue.fund > 0:
         adl = _get(run, venue, run.headline, "p_adl")
         often = f" (on {fmt.percent(adl.estimate)} of paths)" if adl and fmt.known(adl.estimate) else ""
-        return f"{venue.name} worries most: it has no insurance fund, so losses go to the winners by ADL{often}; {name} hits it hardest{tail}."
+        only = (
+            f", only a backstop of {fmt.percent(venue.backstop / venue.open_interest)} of open interest"
+            if venue.backstop > 0
+            else ""
+        )
+        return (
+            f"{venue.name} worries most: it has no insurance fund{only}, so losses go to the winners by ADL{often}; "
+            f"{name} hits it hardest{tail}."
+        )
     p, p_worst = (_get(run, venue, s, "p_depleted") for s in (run.headline, scenario))
     if p is None or not fmt.known(p.estimate):
         return f"{venue.name} worries most, above all under {name}{tail}."
     worst = f" and {fmt.percent(p_worst.estimate)} under {name}" if p_worst and fmt.known(p_worst.estimate) else ""
-    return (f"{venue.name} worries most: its insurance fund runs dry with probability {fmt.percent(p.estimate)} "
-            f"in {_horizon(run)}{worst}{tail}.")
+    return (
+        f"{venue.name} worries most: its insurance fund runs dry with probability {fmt.percent(p.estimate)} "
+        f"in {_horizon(run)}{worst}{tail}."
+    )
 
 
 def _horizon(run: Run) -> str:
@@ -89,20 +103,48 @@ def _lever(run: Run, venue: VenueInfo) -> tuple[str, str]:
     if not fmt.known(biggest):
         return "paths", "The required fund is not resolved on this sample: run more paths before sizing anything."
     share, have = biggest / venue.open_interest, venue.fund
-    where = run.scenarios[run.shock if shock and fmt.known(shock.estimate) and shock.estimate == biggest else run.headline].replace("_", " ")
+    where = run.scenarios[
+        run.shock if shock and fmt.known(shock.estimate) and shock.estimate == biggest else run.headline
+    ].replace("_", " ")
     size = f"{fmt.percent(share)} of open interest at 99{fmt.NARROW}% ({where})"
     if have <= 0 or biggest > REACHABLE_BY_FUND * have or share > REACHABLE_SHARE:
-        against = f"against {fmt.percent(have / venue.open_interest)} held" if have > 0 else "where none is held"
-        return "leverage", f"A fund would have to be {size} {against}, so the lever is leverage and open-interest caps, not the fund."
+        against = (
+            f"against {fmt.percent(have / venue.open_interest)} held"
+            if have > 0
+            else "on top of its backstop"
+            if venue.backstop > 0
+            else "where none is held"
+        )
+        return (
+            "leverage",
+            f"A fund would have to be {size} {against}, so the lever is leverage and open-interest caps, not the fund.",
+        )
     if biggest <= have:
-        return "rules", (f"The fund covers {size}, so what is left to change is who waits: mark band, index delay and ADL order, not the fund.")
-    return "fund", f"Raise the fund from {fmt.money(have)} to {fmt.money(biggest)}, {size}; that is within reach of fees, so do it before touching leverage."
+        return "rules", (
+            f"The fund covers {size}, so what is left to change is who waits: mark band, index delay and ADL "
+            f"order, not the fund."
+        )
+    return (
+        "fund",
+        f"Raise the fund from {fmt.money(have)} to {fmt.money(biggest)}, {size}; that is within reach of fees, "
+        f"so do it before touching leverage.",
+    )
 
 
 def _calm(run: Run, venue: VenueInfo, unresolved: bool, scenario: int) -> Answer:
     if unresolved:
-        return Answer(f"No limit is breached, but not every limit is resolved on {fmt.count(run.n_paths)} paths; {venue.name} comes closest.",
-                      "Run more paths before relying on the grey lights.", venue.name, run.scenarios[scenario], "paths")
-    return Answer(f"Every venue stays within its limits; {venue.name} comes closest.",
-                  "Nothing needs to change now; the assumptions below say what would change that.",
-                  venue.name, run.scenarios[scenario], "none")
+        return Answer(
+            f"No limit is breached, but not every limit is resolved on {fmt.count(run.n_paths)} paths; "
+            f"{venue.name} comes closest.",
+            "Run more paths before relying on the grey lights.",
+            venue.name,
+            run.scenarios[scenario],
+            "paths",
+        )
+    return Answer(
+        f"Every venue stays within its limits; {venue.name} comes closest.",
+        "Nothing needs to change now; the assumptions below say what would change that.",
+        venue.name,
+        run.scenarios[scenario],
+        "none",
+    )

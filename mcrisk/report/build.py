@@ -7,9 +7,10 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Iterable
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -50,17 +51,26 @@ def report(run_path: str | Path, out_dir: str | Path, formats: Iterable[str] = F
         formats: any of 'html', 'md', 'json'.
 
     Raises:
-        InputError: no such run, not a results store, an unfinished run, an unknown format, or a folder that cannot be written.
+        InputError: no such run, not a results store, an unfinished run, an unknown format, or a folder that
+            cannot be written.
     """
     wanted = list(dict.fromkeys(formats))
     unknown = [f for f in wanted if f not in FORMATS]
     if unknown or not wanted:
-        raise InputError(f"unknown report format '{unknown[0]}'" if unknown else "no report format given", "--format",
-                         f"allowed are {', '.join(FORMATS)}", "for example --format html,md")
+        raise InputError(
+            f"unknown report format '{unknown[0]}'" if unknown else "no report format given",
+            "--format",
+            f"allowed are {', '.join(FORMATS)}",
+            "for example --format html,md",
+        )
     run = Run.open(run_path)
     if run.attrs.get("complete") is False:
-        raise InputError("the run is unfinished", run.path, "a report is made from all of its blocks",
-                         "repeat the same `mcrisk run` command: it goes on where it stopped")
+        raise InputError(
+            "the run is unfinished",
+            run.path,
+            "a report is made from all of its blocks",
+            "repeat the same `mcrisk run` command: it goes on where it stopped",
+        )
     page = build(run)
     make = {"html": to_html, "md": to_markdown, "json": to_json}
     folder = Path(out_dir)
@@ -68,8 +78,12 @@ def report(run_path: str | Path, out_dir: str | Path, formats: Iterable[str] = F
         folder.mkdir(parents=True, exist_ok=True)
         return [_write(folder / f"report.{name}", make[name](page)) for name in wanted]
     except OSError as error:
-        raise InputError("the report cannot be written", str(folder), str(error.strerror or error),
-                         "choose another folder with --out, or free some space") from error
+        raise InputError(
+            "the report cannot be written",
+            str(folder),
+            str(error.strerror or error),
+            "choose another folder with --out, or free some space",
+        ) from error
 
 
 def build(run: Run) -> Page:
@@ -78,12 +92,32 @@ def build(run: Run) -> Page:
     cells = summarise_run(run)
     people = run.config.get("report") or {}
     who = [(title, fmt.clean(people.get(key) or "not stated")) for key, title in PEOPLE]
-    facts = [("venues", fmt.count(len(run.venues))), ("scenarios", fmt.count(len(run.scenarios))),
-             ("paths per cell", fmt.count(run.n_paths))]
-    chapters = [_holes(run, cells), designs.section(run, cells), _headline(run), _around(run), _money(run, cells),
-                sections.accounts_section(run), sections.strip_section(run), sections.reproduce_section(run, cells)]
-    return Page(run, fmt.clean(run.config.get("title") or run.name), find_answer(run, judged), who, facts,
-                headline.verdict_table(run, judged), headline.limit_rules(run), headline.verdict_counts(judged), chapters)
+    facts = [
+        ("venues", fmt.count(len(run.venues))),
+        ("scenarios", fmt.count(len(run.scenarios))),
+        ("paths per cell", fmt.count(run.n_paths)),
+    ]
+    chapters = [
+        _holes(run, cells),
+        designs.section(run, cells),
+        _headline(run),
+        _around(run),
+        _money(run, cells),
+        sections.accounts_section(run),
+        sections.strip_section(run),
+        sections.reproduce_section(run, cells),
+    ]
+    return Page(
+        run,
+        fmt.clean(run.config.get("title") or run.name),
+        find_answer(run, judged),
+        who,
+        facts,
+        headline.verdict_table(run, judged),
+        headline.limit_rules(run),
+        headline.verdict_counts(judged),
+        chapters,
+    )
 
 
 def _holes(run: Run, cells: figures.Cells) -> Section:
@@ -95,7 +129,9 @@ def _headline(run: Run) -> Section:
     if not run.metric_names:
         out.missing.append("Metrics with intervals were not stored; only what can be read off the paths is shown.")
         return out
-    out.lead = f"95{fmt.NARROW}% intervals below each number; a bound that this sample cannot give reads “{fmt.NOT_RESOLVED}”."
+    out.lead = (
+        f"95{fmt.NARROW}% intervals below each number; a bound that this sample cannot give reads “{fmt.NOT_RESOLVED}”."
+    )
     out.blocks.append(headline.headline_table(run))
     return out
 
@@ -111,14 +147,22 @@ def _around(run: Run) -> Section:
 
 
 def _money(run: Run, cells: figures.Cells) -> Section:
-    return Section("money", "Losses, and who pays",
-                   blocks=[figures.histogram_figure(run, cells), figures.waterfall_figure(run, cells)])
+    return Section(
+        "money",
+        "Losses, and who pays",
+        blocks=[figures.histogram_figure(run, cells), figures.waterfall_figure(run, cells)],
+    )
 
 
 # ---------------------------------------------------------------------- formats
 def _environment(html: bool) -> Environment:
-    environment = Environment(loader=PackageLoader("mcrisk.report"), autoescape=html, undefined=StrictUndefined,
-                              trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=PackageLoader("mcrisk.report"),
+        autoescape=html,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     environment.filters["md"] = _markdown_text
     environment.globals.update(words=VERDICT_WORDS, is_figure=lambda b: isinstance(b, Figure))
     return environment
@@ -127,11 +171,12 @@ def _environment(html: bool) -> Environment:
 def to_html(page: Page) -> str:
     """One offline file: styles, script and charts inline; a policy that forbids every request."""
     environment = _environment(html=True)
-    source = lambda name: environment.loader.get_source(environment, name)[0].strip()
-    script = f"\n{source('report.js')}\n"
+    style, script = (environment.loader.get_source(environment, f"report.{k}")[0].strip() for k in ("css", "js"))
+    script = f"\n{script}\n"
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return environment.get_template("report.html.j2").render(
-        page=page, style=Markup(source("report.css")), script=Markup(script), script_hash=digest)
+        page=page, style=Markup(style), script=Markup(script), script_hash=digest
+    )
 
 
 def to_markdown(page: Page) -> str:
@@ -154,12 +199,27 @@ def to_json(page: Page) -> str:
     tables[page.limits.key], tables[page.rules.key] = page.limits.as_json(), page.rules.as_json()
     tables["metrics"] = headline.metrics_table(run).as_json()
     data = {
-        "format": 1, "title": page.title,
-        "answer": {"worry": answer.worry, "action": answer.action, "venue": answer.venue, "scenario": answer.scenario, "lever": answer.lever},
-        "people": {title: text for title, text in page.people}, "run": {"name": run.name, "paths": run.n_paths,
-        "venues": [v.name for v in run.venues], "scenarios": run.scenarios, "headline_scenario": run.scenarios[run.headline]},
-        "verdict_counts": page.counts, "attributes": {k: v for k, v in run.attrs.items() if k != "config"},
-        "tables": tables, "missing": [m for s in page.sections for m in s.missing],
+        "format": 1,
+        "title": page.title,
+        "answer": {
+            "worry": answer.worry,
+            "action": answer.action,
+            "venue": answer.venue,
+            "scenario": answer.scenario,
+            "lever": answer.lever,
+        },
+        "people": {title: text for title, text in page.people},
+        "run": {
+            "name": run.name,
+            "paths": run.n_paths,
+            "venues": [v.name for v in run.venues],
+            "scenarios": run.scenarios,
+            "headline_scenario": run.scenarios[run.headline],
+        },
+        "verdict_counts": page.counts,
+        "attributes": {k: v for k, v in run.attrs.items() if k != "config"},
+        "tables": tables,
+        "missing": [m for s in page.sections for m in s.missing],
     }
     return json.dumps(fmt.jsonable(data), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 

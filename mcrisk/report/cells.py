@@ -8,15 +8,26 @@ import numpy as np
 
 from mcrisk.report.source import NAN, Run
 
-GRID = np.geomspace(1e-4, 1.0, 33)                                  # deficit as a share of one-sided open interest
-BINS = (0.0, 0.001, 0.005, 0.01, 0.02, 0.05, 0.10, 0.20)    # edges of the loss histogram, last one open
+GRID = np.geomspace(1e-4, 1.0, 33)  # deficit as a share of one-sided open interest
+BINS = (0.0, 0.001, 0.005, 0.01, 0.02, 0.05, 0.10, 0.20)  # edges of the loss histogram, last one open
 TIMES = np.concatenate([[0.0, 10.0, 30.0], np.geomspace(60.0, 172_800.0, 36)])
 PAYERS = (
-    ("traders_loss", "traders' collateral"), ("fund_loss", "insurance fund"), ("backstop_loss", "backstop"),
-    ("adl_wealth", "ADL of winners"), ("settlement_cut", "settlement cut"), ("unpaid", "unpaid"),
+    ("traders_loss", "traders' collateral"),
+    ("fund_loss", "insurance fund"),
+    ("backstop_loss", "backstop"),
+    ("adl_wealth", "ADL of winners"),
+    ("settlement_cut", "settlement cut"),
+    ("unpaid", "unpaid"),
 )
-USED = ("bad_debt", "latent_deficit", "liquidated_notional", "first_liquidation_time", "event_time",
-        "conservation_residual", *(name for name, _ in PAYERS))
+USED = (
+    "bad_debt",
+    "latent_deficit",
+    "liquidated_notional",
+    "first_liquidation_time",
+    "event_time",
+    "conservation_residual",
+    *(name for name, _ in PAYERS),
+)
 TAIL = 0.01
 
 
@@ -24,14 +35,15 @@ TAIL = 0.01
 class CellSummary:
     """Arrays and numbers of one cell; shares are of one-sided open interest."""
 
-    exceed: np.ndarray          # P(deficit > GRID), [grid, (estimate, lower, upper)]
-    latent_exceed: np.ndarray   # same for the latent deficit
-    histogram: np.ndarray       # shares of paths: none, then one per bin of BINS
+    exceed: np.ndarray  # P(deficit > GRID), [grid, (estimate, lower, upper)]
+    latent_exceed: np.ndarray  # same for the latent deficit
+    histogram: np.ndarray  # shares of paths: none, then one per bin of BINS
     payers_mean: dict[str, float]
     payers_tail: dict[str, float]
     tail_paths: int
-    liquidated_by: np.ndarray   # share of paths whose first liquidation is at most TIMES after the event
-    median_first_liquidation: float
+    liquidated_by: np.ndarray  # share of paths whose first liquidation is at most TIMES after the event
+    median_first_liquidation: float  # over the paths whose first one comes after the event
+    liquidated_before: float  # share of paths with a liquidation before the event
     liquidated_mean: float
     worst_residual: float
 
@@ -56,6 +68,10 @@ def _histogram(share: np.ndarray) -> np.ndarray:
     return np.concatenate([[np.sum(share <= 0)], counts]) / share.size
 
 
+def _mean(values: np.ndarray) -> float:
+    return float(np.mean(values)) if np.isfinite(values).any() else NAN
+
+
 def summarise(values: dict[str, np.ndarray], open_interest: float) -> CellSummary:
     """Everything kept of a cell.
 
@@ -67,21 +83,26 @@ def summarise(values: dict[str, np.ndarray], open_interest: float) -> CellSummar
     start = np.where(np.isfinite(values["event_time"]), values["event_time"], 0.0)
     wait = values["first_liquidation_time"] - start
     wait = wait[np.isfinite(wait)]
-    mean = lambda a: float(np.mean(a)) if np.isfinite(a).any() else NAN
     residual = np.abs(values["conservation_residual"])
     return CellSummary(
-        exceed=exceedance(share, GRID), latent_exceed=exceedance(values["latent_deficit"] / open_interest, GRID),
+        exceed=exceedance(share, GRID),
+        latent_exceed=exceedance(values["latent_deficit"] / open_interest, GRID),
         histogram=_histogram(share),
-        payers_mean={name: mean(values[name]) / open_interest for name, _ in PAYERS},
-        payers_tail={name: mean(values[name][tail]) / open_interest for name, _ in PAYERS},
+        payers_mean={name: _mean(values[name]) / open_interest for name, _ in PAYERS},
+        payers_tail={name: _mean(values[name][tail]) / open_interest for name, _ in PAYERS},
         tail_paths=int(tail.size),
         liquidated_by=np.searchsorted(np.sort(wait), TIMES, side="right") / n,
-        median_first_liquidation=float(np.median(wait)) if wait.size else NAN,
-        liquidated_mean=mean(values["liquidated_notional"]) / open_interest,
-        worst_residual=float(np.nanmax(residual)) if np.isfinite(residual).any() else NAN)
+        median_first_liquidation=float(np.median(wait[wait >= 0])) if (wait >= 0).any() else NAN,
+        liquidated_before=float(np.sum(wait < 0)) / n,
+        liquidated_mean=_mean(values["liquidated_notional"]) / open_interest,
+        worst_residual=float(np.nanmax(residual)) if np.isfinite(residual).any() else NAN,
+    )
 
 
 def summarise_run(run: Run) -> dict[tuple[int, int], CellSummary]:
     """All cells of a run, read one at a time so that memory stays at one cell."""
-    return {(v.index, s): summarise(run.cell(v.index, s, USED), v.open_interest)
-            for v in run.venues for s in range(len(run.scenarios))}
+    return {
+        (v.index, s): summarise(run.cell(v.index, s, USED), v.open_interest)
+        for v in run.venues
+        for s in range(len(run.scenarios))
+    }

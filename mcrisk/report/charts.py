@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -19,12 +19,26 @@ def _probability_axis(n_paths: int) -> Scale:
     return logarithmic(max(floor, 1e-6), 1.0, fmt.plain_percent)
 
 
-def exceedance(name: str, lines: Sequence[tuple[str, np.ndarray]], n_paths: int,
-               marks: Sequence[tuple[float, str]], loss_title: str, width: int = 380, height: int = 250) -> str:
+def exceedance(
+    name: str,
+    lines: Sequence[tuple[str, np.ndarray]],
+    n_paths: int,
+    marks: Sequence[tuple[float, str]],
+    loss_title: str,
+    width: int = 380,
+    height: int = 250,
+) -> str:
     """P(loss > x) on log–log axes with bands; `marks` are labelled vertical lines (fund, fund + backstop)."""
     y = _probability_axis(n_paths)
-    plot = Plot(logarithmic(GRID[0], 1.0, fmt.plain_percent), y, loss_title, "probability of more",
-                f"{name}: probability that the loss exceeds a share of open interest", width, height)
+    plot = Plot(
+        logarithmic(GRID[0], 1.0, fmt.plain_percent),
+        y,
+        loss_title,
+        "probability of more",
+        f"{name}: probability that the loss exceeds a share of open interest",
+        width,
+        height,
+    )
     for style, values in lines:
         shown = np.where(values[:, :1] > 0, values, np.nan)
         plot.band(GRID, np.maximum(shown[:, 1], y.lo), shown[:, 2], style)
@@ -47,12 +61,27 @@ def _change(relative: float) -> str:
     return f"+{text}" if relative > 1 + 1e-9 else "0" if abs(relative - 1) < 1e-9 else text
 
 
-def fan(name: str, time: np.ndarray, series: dict[str, np.ndarray], middle: int, low: int, high: int,
-        span: tuple[float, float], width: int = 380, height: int = 250) -> str:
+def fan(
+    name: str,
+    time: np.ndarray,
+    series: dict[str, np.ndarray],
+    middle: int,
+    low: int,
+    high: int,
+    span: tuple[float, float],
+    width: int = 380,
+    height: int = 250,
+) -> str:
     """last, index and mark around the event: edges at two quantiles, the mark's range filled, medians thin."""
-    plot = Plot(around_event(float(time[0]), float(time[-1])), linear(*span, _change),
-                "time from the event", "change since just before the event",
-                f"{name}: last, index and mark around the event", width, height)
+    plot = Plot(
+        around_event(float(time[0]), float(time[-1])),
+        linear(*span, _change),
+        "time from the event",
+        "change since just before the event",
+        f"{name}: last, index and mark around the event",
+        width,
+        height,
+    )
     plot.vertical(0.0, "event", "q")
     if "mark" in series:
         plot.band(time, series["mark"][:, low], series["mark"][:, high], "s5")
@@ -64,11 +93,20 @@ def fan(name: str, time: np.ndarray, series: dict[str, np.ndarray], middle: int,
     return plot.render()
 
 
-def share_over_time(name: str, lines: Sequence[tuple[str, np.ndarray]], y_title: str, width: int = 380, height: int = 250) -> str:
+def share_over_time(
+    name: str, lines: Sequence[tuple[str, np.ndarray]], y_title: str, width: int = 380, height: int = 250
+) -> str:
     """Cumulative share of paths over time since the event."""
     top = max([0.05, *(float(np.max(v)) for _, v in lines)])
-    plot = Plot(around_event(0.0, float(TIMES[-1])), linear(0.0, min(1.0, top * 1.05), fmt.plain_percent),
-                "time from the event", y_title, name, width, height)
+    plot = Plot(
+        around_event(0.0, float(TIMES[-1])),
+        linear(0.0, min(1.0, top * 1.05), fmt.plain_percent),
+        "time from the event",
+        y_title,
+        name,
+        width,
+        height,
+    )
     for style, values in lines:
         plot.line(TIMES, values, style)
     return plot.render()
@@ -85,7 +123,13 @@ def histogram(name: str, cell: CellSummary, fund_share: float, layers_share: flo
     floor = 10.0 ** math.floor(math.log10(max(1e-7, min([s for s in shares if s > 0] or [1.0]) * 0.5)))
     y = logarithmic(floor, 1.0, fmt.plain_percent)
     x = Scale(0.0, float(len(shares)), [(k + 0.5, text) for k, text in enumerate(labels)])
-    plot = Plot(x, y, "deficit, % of one-sided open interest", "share of paths (bars: %)", f"{name}: distribution of the deficit")
+    plot = Plot(
+        x,
+        y,
+        "deficit, % of one-sided open interest",
+        "share of paths (bars: %)",
+        f"{name}: distribution of the deficit",
+    )
     uppers = (0.0, *BINS[1:], math.inf)
     for k, share in enumerate(shares):
         if share <= 0:
@@ -110,14 +154,16 @@ def waterfall(name: str, payers: dict[str, float]) -> str:
         x, w = left + at * scale, size * scale
         style = "fine" if k == 0 else ("s0", "s4", "s1", "s3", "bad")[k - 1]
         out.append(text_at(left - 8, y + 15, label, "tick", "end"))
-        out.append(f'<rect class="r {style}" x="{x:.1f}" y="{y + 3}" width="{max(w, 0.6 if value > 0 else 0):.1f}" height="{row - 8}"/>')
+        drawn = max(w, 0.6) if value > 0 else 0.0
+        out.append(f'<rect class="r {style}" x="{x:.1f}" y="{y + 3}" width="{drawn:.1f}" height="{row - 8}"/>')
         if k == 0 and shown_first < values[0]:
             cut = x + w * 0.82
             out.append(f'<path class="cut" d="M{cut:.1f} {y + 1} l-5 {row - 4} m6 0 l5 -{row - 4}"/>')
         out.append(text_at(x + w + 5, y + 15, fmt.percent(value), "value"))
         at += size
         if k < len(values) - 1:
-            out.append(f'<line class="g" x1="{left + at * scale:.1f}" x2="{left + at * scale:.1f}" y1="{y + 3}" y2="{y + row + 3}"/>')
+            step = left + at * scale
+            out.append(f'<line class="g" x1="{step:.1f}" x2="{step:.1f}" y1="{y + 3}" y2="{y + row + 3}"/>')
     height = top + row * len(values) + 26
     out.append(text_at(width / 2 + 20, height - 8, "% of one-sided open interest, step by step", "axis", "middle"))
     return Plot(Scale(0, 1, []), Scale(0, 1, []), "", "", f"{name}: who pays", width, height, shapes=out).render()
@@ -128,8 +174,16 @@ def tornado(name: str, rows: Sequence[tuple[str, float, float]], x_title: str) -
     spread = [v for _, a, b in rows for v in (a, b) if math.isfinite(v)] or [0.0]
     reach = max(max(abs(v) for v in spread), 1e-9) * 1.1
     height = 24 * len(rows) + 62
-    plot = Plot(linear(-reach, reach, lambda v: f"{100 * v:+g}".replace("-", "−") if v else "0"), Scale(0, max(1, len(rows)), []), x_title, "",
-                f"{name}: effect of assumptions", height=height, left=140, top=8)
+    plot = Plot(
+        linear(-reach, reach, lambda v: f"{100 * v:+g}".replace("-", "−") if v else "0"),
+        Scale(0, max(1, len(rows)), []),
+        x_title,
+        "",
+        f"{name}: effect of assumptions",
+        height=height,
+        left=140,
+        top=8,
+    )
     for k, (text, low, high) in enumerate(rows):
         y = len(rows) - k - 0.5
         for value, style in ((low, "s0"), (high, "s1")):

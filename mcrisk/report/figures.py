@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from mcrisk.report import charts
@@ -18,8 +20,10 @@ SERIES_LEGEND = [("s7 last", "last trade"), ("s0 index", "index"), ("s5 mark", "
 
 def scenario_styles(run: Run) -> dict[int, str]:
     """A fixed colour per scenario; the mixture gets the ink colour."""
-    colours = iter(charts.STYLES[:7])
-    return {s: "s7" if s == run.headline and len(run.scenarios) > 1 else next(colours) for s in range(len(run.scenarios))}
+    colours = itertools.cycle(charts.STYLES[:7])
+    return {
+        s: "s7" if s == run.headline and len(run.scenarios) > 1 else next(colours) for s in range(len(run.scenarios))
+    }
 
 
 def label(name: str) -> str:
@@ -29,46 +33,75 @@ def label(name: str) -> str:
 def exceedance_figure(run: Run, cells: Cells) -> Figure:
     """P(deficit > x) per venue, a line per scenario."""
     styles, panels = scenario_styles(run), []
-    table = Table("exceedance", "Probability that the deficit exceeds a share of open interest",
-                  [Column("venue"), Column("scenario"), *(Column(f"> {fmt.plain_percent(x)}", "percent") for x in THRESHOLDS)],
-                  has_intervals=True)
+    table = Table(
+        "exceedance",
+        "Probability that the deficit exceeds a share of open interest",
+        [Column("venue"), Column("scenario"), *(Column(f"> {fmt.plain_percent(x)}", "percent") for x in THRESHOLDS)],
+        has_intervals=True,
+    )
     for venue in run.venues:
         lines = [(styles[s], cells[venue.index, s].exceed) for s in styles]
         fund, layers = venue.fund / venue.open_interest, (venue.fund + venue.backstop) / venue.open_interest
         marks = [(fund, "fund")] if fund > 0 else []
         marks += [(layers, "fund + backstop" if fund > 0 else "backstop")] if venue.backstop > 0 else []
-        panels.append(Panel(venue.name, charts.exceedance(venue.name, lines, run.n_paths, marks, "deficit, % of one-sided open interest"),
-                            "" if layers > 0 else "No fund and no backstop: every deficit lands on traders."))
+        panels.append(
+            Panel(
+                venue.name,
+                charts.exceedance(venue.name, lines, run.n_paths, marks, "deficit, % of one-sided open interest"),
+                "" if layers > 0 else "No fund and no backstop: every deficit lands on traders.",
+            )
+        )
         for s, name in enumerate(run.scenarios):
             at = [np.argmin(np.abs(np.log(GRID / x))) for x in THRESHOLDS]
             rows = cells[venue.index, s].exceed[at]
-            table.add(venue.name, name, *(cell(float(p), "percent", float(a), float(b), with_range=True) for p, a, b in rows))
-    table.note = "The deficit is what liquidated accounts owe beyond their collateral (bad_debt). Thresholds are the nearest points of a logarithmic grid (33 points from 0.01 % to 100 %)."
+            table.add(
+                venue.name, name, *(cell(float(p), "percent", float(a), float(b), with_range=True) for p, a, b in rows)
+            )
+    table.note = (
+        "The deficit is what liquidated accounts owe beyond their collateral (bad_debt). Thresholds "
+        "are the nearest points of a logarithmic grid (33 points from 0.01 % to 100 %)."
+    )
     beyond = _beyond(run, cells)
-    return Figure("exceedance", "How large is the hole", beyond, panels,
-                  [(styles[s], label(run.scenarios[s])) for s in styles], table)
+    return Figure(
+        "exceedance",
+        "How large is the hole",
+        beyond,
+        panels,
+        [(styles[s], label(run.scenarios[s])) for s in styles],
+        table,
+    )
 
 
 def _beyond(run: Run, cells: Cells) -> str:
     """Sentence: in which venue and scenario the deficit most often passes fund and backstop."""
+
     def past(venue: VenueInfo, s: int) -> float:
         at = int(np.searchsorted(GRID, (venue.fund + venue.backstop) / venue.open_interest))
         return float(cells[venue.index, s].exceed[min(at, len(GRID) - 1), 0])
 
     options = [(past(v, s), v, s) for v in run.venues if v.fund + v.backstop > 0 for s in range(len(run.scenarios))]
     if not options:
-        return "A line is the probability that losses beyond collateral exceed that share of open interest; no venue here has a fund to stop it."
+        return (
+            "A line is the probability that losses beyond collateral exceed that share of open interest; no "
+            "venue here has a fund to stop it."
+        )
     p, venue, s = max(options, key=lambda o: o[0])
-    return (f"Right of the vertical line nothing but the winners is left to pay: {venue.name} gets there on {fmt.percent(p)} "
-            f"of {label(run.scenarios[s])} paths, more often than any other venue with a fund or backstop.")
+    return (
+        f"Right of the vertical line nothing but the winners is left to pay: {venue.name} gets there on "
+        f"{fmt.percent(p)} "
+        f"of {label(run.scenarios[s])} paths, more often than any other venue with a fund or backstop."
+    )
 
 
 def histogram_figure(run: Run, cells: Cells) -> Figure:
     """Distribution of the deficit in the headline scenario."""
     panels, s = [], run.headline
     labels = charts.bin_labels()
-    table = Table("histogram", f"Share of {label(run.scenarios[s])} paths by deficit (% of open interest)",
-                  [Column("venue"), *(Column(text, "percent") for text in labels)])
+    table = Table(
+        "histogram",
+        f"Share of {label(run.scenarios[s])} paths by deficit (% of open interest)",
+        [Column("venue"), *(Column(text, "percent") for text in labels)],
+    )
     for venue in run.venues:
         one = cells[venue.index, s]
         fund, layers = venue.fund / venue.open_interest, (venue.fund + venue.backstop) / venue.open_interest
@@ -77,18 +110,31 @@ def histogram_figure(run: Run, cells: Cells) -> Figure:
     none = {v.name: cells[v.index, s].histogram[0] for v in run.venues}
     best, worst = max(none, key=none.get), min(none, key=none.get)
     tail = max(run.venues, key=lambda v: cells[v.index, s].histogram[-3:].sum())
-    see = (f"{fmt.percent(float(none[best]))} of {label(run.scenarios[s])} paths leave no hole at {best}, {fmt.percent(float(none[worst]))} at {worst}; "
-           f"the tail beyond 5{fmt.NARROW}% of open interest is heaviest at {tail.name} ({fmt.percent(float(cells[tail.index, s].histogram[-3:].sum()))}).")
-    return Figure("histogram", "Loss distribution with its tail", see, panels,
-                  [("fine", "the fund covers it"), ("warn", "fund and backstop cover it"), ("bad", "beyond both")], table)
+    see = (
+        f"{fmt.percent(float(none[best]))} of {label(run.scenarios[s])} paths leave no hole at {best}, "
+        f"{fmt.percent(float(none[worst]))} at {worst}; "
+        f"the tail beyond 5{fmt.NARROW}% of open interest is heaviest at {tail.name} "
+        f"({fmt.percent(float(cells[tail.index, s].histogram[-3:].sum()))})."
+    )
+    return Figure(
+        "histogram",
+        "Loss distribution with its tail",
+        see,
+        panels,
+        [("fine", "the fund covers it"), ("warn", "fund and backstop cover it"), ("bad", "beyond both")],
+        table,
+    )
 
 
 def waterfall_figure(run: Run, cells: Cells) -> Figure:
     """Who pays on the worst paths of the headline scenario."""
     s = run.headline
     panels = [Panel(v.name, charts.waterfall(v.name, cells[v.index, s].payers_tail)) for v in run.venues]
-    table = Table("who-pays", "Who pays, % of one-sided open interest",
-                  [Column("venue"), Column("scenario"), Column("paths"), *(Column(text, "percent") for _, text in PAYERS)])
+    table = Table(
+        "who-pays",
+        "Who pays, % of one-sided open interest",
+        [Column("venue"), Column("scenario"), Column("paths"), *(Column(text, "percent") for _, text in PAYERS)],
+    )
     for venue in run.venues:
         for k, name in enumerate(run.scenarios):
             one = cells[venue.index, k]
@@ -96,12 +142,18 @@ def waterfall_figure(run: Run, cells: Cells) -> Figure:
             table.add(venue.name, name, "worst 1 %", *(one.payers_tail[p] for p, _ in PAYERS))
     share = {v.name: _winners_share(cells[v.index, s].payers_tail) for v in run.venues}
     share = {k: x for k, x in share.items() if x == x}
-    see = f"On the worst {cells[0, s].tail_paths} of {fmt.count(run.n_paths)} {label(run.scenarios[s])} paths nobody's collateral runs out."
+    see = (
+        f"On the worst {cells[0, s].tail_paths} of {fmt.count(run.n_paths)} {label(run.scenarios[s])} paths "
+        f"nobody's collateral runs out."
+    )
     if share:
         top = max(share, key=share.get)
-        see = (f"On the worst {cells[0, s].tail_paths} of {fmt.count(run.n_paths)} {label(run.scenarios[s])} paths, what collateral does not cover "
-               f"is paid by the winners to {fmt.percent(share[top])} at {top}"
-               f"{_least(share, top)}; the rest falls on fund, backstop or stays unpaid.")
+        see = (
+            f"On the worst {cells[0, s].tail_paths} of {fmt.count(run.n_paths)} {label(run.scenarios[s])} "
+            f"paths, what collateral does not cover "
+            f"is paid by the winners to {fmt.percent(share[top])} at {top}"
+            f"{_least(share, top)}; the rest falls on fund, backstop or stays unpaid."
+        )
     return Figure("who-pays", "Who pays", see, panels, [], table)
 
 
@@ -146,24 +198,47 @@ def fan_figure(run: Run) -> Figure | None:
     s, q = run.shock, data["quantile"].values
     all_series = [band_series(run, v, s) for v in run.venues]
     span = span_of(all_series, low, high)
-    panels = [Panel(v.name, charts.fan(v.name, time, one, middle, low, high, span) if one else "",
-                    "" if one else "no event in this scenario")
-              for v, one in zip(run.venues, all_series)]
+    panels = [
+        Panel(
+            v.name,
+            charts.fan(v.name, time, one, middle, low, high, span) if one else "",
+            "" if one else "no event in this scenario",
+        )
+        for v, one in zip(run.venues, all_series)
+    ]
     name = label(run.scenarios[s])
-    see = (f"Outer lines are the {fmt.plain_percent(float(q[low]))} and {fmt.plain_percent(float(q[high]))} quantiles, thin lines the medians, under {name}: "
-           "where the filled range of the mark lags behind the dotted last trade, liquidations wait while losses grow.")
-    return Figure("fan", "Around the event", see, panels, SERIES_LEGEND, fan_table(run, run.venues, s, time, low_mid_high))
+    see = (
+        f"Outer lines are the {fmt.plain_percent(float(q[low]))} and {fmt.plain_percent(float(q[high]))} "
+        f"quantiles, thin lines the medians, under {name}: "
+        "where the filled range of the mark lags behind the dotted last trade, liquidations wait while losses grow."
+    )
+    return Figure(
+        "fan", "Around the event", see, panels, SERIES_LEGEND, fan_table(run, run.venues, s, time, low_mid_high)
+    )
 
 
 def fan_table(run: Run, venues: list[VenueInfo], s: int, time: np.ndarray, positions: tuple[int, int, int]) -> Table:
     """The numbers under a fan chart at a few times after the event."""
     q = run.group("bands")["quantile"].values
     at = sorted({int(np.argmin(np.abs(time - t))) for t in SHOWN_TIMES if t <= time[-1]})
-    columns = [Column("venue"), Column("series"), Column("quantile"), *(Column(fmt.seconds(float(time[i])), "signed_percent") for i in at)]
-    table = Table(f"fan-{'-'.join(v.name for v in venues) if len(venues) < 3 else 'all'}",
-                  "Change since just before the event, by time after it", columns)
+    columns = [
+        Column("venue"),
+        Column("series"),
+        Column("quantile"),
+        *(Column(fmt.seconds(float(time[i])), "signed_percent") for i in at),
+    ]
+    table = Table(
+        f"fan-{'-'.join(v.name for v in venues) if len(venues) < 3 else 'all'}",
+        "Change since just before the event, by time after it",
+        columns,
+    )
     for venue in venues:
         for key, values in band_series(run, venue, s).items():
             for position in positions:
-                table.add(venue.name, key, fmt.plain_percent(float(q[position])), *(float(values[i, position] - 1) for i in at))
+                table.add(
+                    venue.name,
+                    key,
+                    fmt.plain_percent(float(q[position])),
+                    *(float(values[i, position] - 1) for i in at),
+                )
     return table

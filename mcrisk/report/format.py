@@ -6,7 +6,7 @@ import math
 import unicodedata
 from typing import Any
 
-NARROW = "\u202f"          # narrow no-break space between a number and its unit
+NARROW = "\u202f"  # narrow no-break space between a number and its unit
 NOT_RESOLVED = "not resolved"
 DASH = "–"
 
@@ -144,8 +144,15 @@ def seconds(value: float | None) -> str:
 
 
 FORMATS = {
-    "percent": percent, "signed_percent": signed_percent, "points": points, "money": money, "ratio": ratio,
-    "number": number, "count": count, "seconds": seconds, "text": lambda v: clean(v) if v is not None else "",
+    "percent": percent,
+    "signed_percent": signed_percent,
+    "points": points,
+    "money": money,
+    "ratio": ratio,
+    "number": number,
+    "count": count,
+    "seconds": seconds,
+    "text": lambda v: clean(v) if v is not None else "",
 }
 
 
@@ -163,9 +170,11 @@ def interval(lower: float | None, upper: float | None, kind: str) -> str:
 
 def _span(low: str, high: str) -> str:
     """'4.1–5.2 %' where both ends carry the same unit, 'a to b' where signs would blur the dash."""
-    head, gap, unit = high.rpartition(NARROW)
+    if low.endswith("×") and high.endswith("×"):
+        low = low[:-1]
+    _, gap, unit = high.rpartition(NARROW)
     if gap and not unit[:1].isdigit() and low.endswith(gap + unit):
-        low, high = low[: -len(gap + unit)], high
+        low = low[: -len(gap + unit)]
     return f"{low} to {high}" if "−" in low + high or "+" in low + high or "<" in low else f"{low}–{high}"
 
 

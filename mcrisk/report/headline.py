@@ -31,8 +31,10 @@ def verdict_table(run: Run, judged: list[dict[str, verdicts.Verdict]]) -> Table:
     table = Table("limits", "Venues against the limits", columns, has_intervals=True)
     for venue, row in zip(run.venues, judged):
         table.add(venue.name, *(_verdict_cell(row[key], kind, venue) for key, (_, kind) in verdicts.TITLES.items()))
-    table.note = (f"Scenario {run.scenarios[run.headline]}, {fmt.count(run.n_paths)} paths. A light is judged at the end of "
-                  "the 95 % interval that hurts; an interval across a limit is grey, never green.")
+    table.note = (
+        f"Scenario {run.scenarios[run.headline]}, {fmt.count(run.n_paths)} paths. A light is judged at the end of "
+        "the 95 % interval that hurts; an interval across a limit is grey, never green."
+    )
     return table
 
 
@@ -46,7 +48,14 @@ def _verdict_cell(found: verdicts.Verdict, kind: str, venue: VenueInfo) -> Cell:
     if not found.text:
         return item
     text = "far" if found.text.startswith("beyond") else item.text
-    return Cell(item.value, text, item.lower, item.upper, "; ".join(t for t in (item.range_text, fmt.clean(found.text)) if t), item.verdict)
+    return Cell(
+        item.value,
+        text,
+        item.lower,
+        item.upper,
+        "; ".join(t for t in (item.range_text, fmt.clean(found.text)) if t),
+        item.verdict,
+    )
 
 
 def limit_rules(run: Run) -> Table:
@@ -86,7 +95,12 @@ def headline_table(run: Run) -> Table:
 
 def metrics_table(run: Run) -> Table:
     """All stored metrics in their own units, as they are in /metrics."""
-    columns = [Column("venue"), Column("scenario"), Column("metric"), *(Column(b, "number") for b in ("estimate", "lower", "upper"))]
+    columns = [
+        Column("venue"),
+        Column("scenario"),
+        Column("metric"),
+        *(Column(b, "number") for b in ("estimate", "lower", "upper")),
+    ]
     table = Table("metrics", "All stored metrics (quote currency, probabilities, shares)", columns)
     for venue in run.venues:
         for s, scenario in enumerate(run.scenarios):

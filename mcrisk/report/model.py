@@ -59,20 +59,37 @@ class Table:
         for row in self.rows:
             entry = {}
             for column, item in zip(self.columns, row):
-                entry[column.title] = item.value if not item.range_text else {
-                    "estimate": item.value, "lower": item.lower, "upper": item.upper}
+                entry[column.title] = (
+                    item.value
+                    if not item.range_text
+                    else {"estimate": item.value, "lower": item.lower, "upper": item.upper}
+                )
                 if item.verdict:
-                    entry[column.title] = {"verdict": item.verdict, "estimate": item.value,
-                                           "lower": item.lower, "upper": item.upper, "text": item.text}
+                    entry[column.title] = {
+                        "verdict": item.verdict,
+                        "estimate": item.value,
+                        "lower": item.lower,
+                        "upper": item.upper,
+                        "text": item.text,
+                    }
             rows.append(entry)
         return {"title": self.title, "units": {c.title: c.unit for c in self.columns if c.unit}, "rows": rows}
 
 
-def cell(value: Any, kind: str, lower: float | None = None, upper: float | None = None, *,
-         with_range: bool = False, verdict: str = "", text: str | None = None) -> Cell:
+def cell(
+    value: Any,
+    kind: str,
+    lower: float | None = None,
+    upper: float | None = None,
+    *,
+    with_range: bool = False,
+    verdict: str = "",
+    text: str | None = None,
+) -> Cell:
     """A formatted cell; `with_range` prints the interval below the estimate."""
     shown = fmt.FORMATS[kind](value) if text is None else text
-    between = fmt.interval(lower, upper, kind) if with_range and fmt.known(value) else ""
+    exact = value == lower == upper and value != 0
+    between = fmt.interval(lower, upper, kind) if with_range and fmt.known(value) and not exact else ""
     return Cell(fmt.clean(value) if isinstance(value, str) else value, shown, lower, upper, between, verdict)
 
 

@@ -16,10 +16,17 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "mark_index_gap_99": ("mark_index_gap_99",),
 }
 LABELS = {
-    "p_fund_depleted": "P(fund gone)", "p_bad_debt": "P(any deficit)", "p_adl": "P(ADL)", "p_unpaid": "P(unpaid)",
-    "required_fund_99": "required fund at 99 %", "required_fund_999": "required fund at 99.9 %",
-    "es_99_bad_debt": "deficit, ES 99 %", "bad_debt_mean": "mean deficit", "var_99_bad_debt": "deficit at 99 %",
-    "winners_haircut_es99": "winners' haircut, ES 99 %", "latent_deficit_99": "latent deficit at 99 %",
+    "p_fund_depleted": "P(fund gone)",
+    "p_bad_debt": "P(any deficit)",
+    "p_adl": "P(ADL)",
+    "p_unpaid": "P(unpaid)",
+    "required_fund_99": "required fund at 99 %",
+    "required_fund_999": "required fund at 99.9 %",
+    "es_99_bad_debt": "deficit, ES 99 %",
+    "bad_debt_mean": "mean deficit",
+    "var_99_bad_debt": "deficit at 99 %",
+    "winners_haircut_es99": "winners' haircut, ES 99 %",
+    "latent_deficit_99": "latent deficit at 99 %",
 }
 
 

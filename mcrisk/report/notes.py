@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterator
+from collections.abc import Iterator
+from typing import Any
 
 from mcrisk.report import format as fmt
 from mcrisk.report.model import Column, Table
@@ -15,7 +16,12 @@ def notes_table(run: Run) -> Table:
     """One row per distinct note; where several venues or scenarios share it, they are named together."""
     merged: dict[tuple[str, ...], list[str]] = {}
     for kind, owner, note in _walk(run.config):
-        key = (kind, *(fmt.clean(note.get(k) or "") for k in ("field", "note")), _range(note.get("range")), _source(note))
+        key = (
+            kind,
+            *(fmt.clean(note.get(k) or "") for k in ("field", "note")),
+            _range(note.get("range")),
+            _source(note),
+        )
         owners = merged.setdefault(key, [])
         if owner not in owners:
             owners.append(owner)
@@ -38,7 +44,11 @@ def _where(kind: str, owners: list[str], whole: int) -> str:
 
 
 def _range(value: Any) -> str:
-    return f"{value[0]:g} to {value[1]:g}" if isinstance(value, (list, tuple)) and len(value) == 2 and all(map(fmt.known, value)) else ""
+    return (
+        f"{value[0]:g} to {value[1]:g}"
+        if isinstance(value, (list, tuple)) and len(value) == 2 and all(map(fmt.known, value))
+        else ""
+    )
 
 
 def _source(note: dict) -> str:

@@ -14,13 +14,18 @@ from mcrisk.report.notes import notes_table
 from mcrisk.report.source import NAN, Run
 
 TOP_ACCOUNTS = 5
-ACCOUNT_COLUMNS = (            # variable, title, printed as; the first of several names that exists
-    (("user_class",), "class", "text"), (("side",), "side", "text"), (("notional", "size"), "notional", "money"),
-    (("leverage",), "leverage", "ratio"), (("collateral",), "collateral", "money"),
+ACCOUNT_COLUMNS = (  # variable, title, printed as; the first of several names that exists
+    (("user_class",), "class", "text"),
+    (("side",), "side", "text"),
+    (("notional", "size"), "notional", "money"),
+    (("leverage",), "leverage", "ratio"),
+    (("collateral",), "collateral", "money"),
 )
 ACCOUNT_RISKS = (
-    ("p_liquidated", "P(liquidated)", "percent"), ("p_deleveraged", "P(deleveraged)", "percent"),
-    ("pnl_mean", "P&L, mean", "money"), ("pnl_es", "P&L, worst 5 % mean", "money"),
+    ("p_liquidated", "P(liquidated)", "percent"),
+    ("p_deleveraged", "P(deleveraged)", "percent"),
+    ("pnl_mean", "P&L, mean", "money"),
+    ("pnl_es", "P&L, worst 5 % mean", "money"),
 )
 
 
@@ -35,8 +40,18 @@ def accounts_section(run: Run) -> Section:
         data = data.rename(pnl_es05="pnl_es")
     attributes = [(n, t, k) for names, t, k in ACCOUNT_COLUMNS for n in names[:1] if n in data.variables]
     risks = [r for r in ACCOUNT_RISKS if r[0] in data.variables]
-    columns = [Column("venue"), Column("account"), *(Column(t, k) for _, t, k in attributes), *(Column(t, k) for _, t, k in risks)]
-    table = Table("accounts", f"Five accounts per venue that lose most, {figures.label(run.scenarios[run.headline])}", columns, has_intervals=True)
+    columns = [
+        Column("venue"),
+        Column("account"),
+        *(Column(t, k) for _, t, k in attributes),
+        *(Column(t, k) for _, t, k in risks),
+    ]
+    table = Table(
+        "accounts",
+        f"Five accounts per venue that lose most, {figures.label(run.scenarios[run.headline])}",
+        columns,
+        has_intervals=True,
+    )
     worst: tuple[float, str, str] = (-1.0, "", "")
     shares = []
     for venue in run.venues:
@@ -53,8 +68,10 @@ def accounts_section(run: Run) -> Section:
             worst = max(worst, (float(p[k]), [n for n in ids if n][k], venue.name))
     if shares:
         top = max(shares)
-        out.lead = (f"{fmt.percent(top[0])} of the accounts at {top[1]} are liquidated on more than half of the paths; "
-                    f"the likeliest single one is {worst[1]} at {worst[2]} ({fmt.percent(worst[0])}).")
+        out.lead = (
+            f"{fmt.percent(top[0])} of the accounts at {top[1]} are liquidated on more than half of the paths; "
+            f"the likeliest single one is {worst[1]} at {worst[2]} ({fmt.percent(worst[0])})."
+        )
     out.blocks.append(table)
     return out
 
@@ -83,7 +100,9 @@ def _attribute(part: Any, name: str, kind: str, a: int) -> Cell:
 def _risk(part: Any, name: str, kind: str, a: int) -> Cell:
     value = float(part[name].values[a])
     if f"{name}_lower" in part.variables:
-        return cell(value, kind, float(part[f"{name}_lower"].values[a]), float(part[f"{name}_upper"].values[a]), with_range=True)
+        return cell(
+            value, kind, float(part[f"{name}_lower"].values[a]), float(part[f"{name}_upper"].values[a]), with_range=True
+        )
     return cell(value, kind)
 
 
@@ -93,7 +112,9 @@ def strip_section(run: Run) -> Section:
     if run.has("strip"):
         out.blocks += _strip_blocks(run)
     else:
-        out.missing.append("The assumptions were not run low and high, so their effect and the model-risk add-on are not computed.")
+        out.missing.append(
+            "The assumptions were not run low and high, so their effect and the model-risk add-on are not computed."
+        )
     out.blocks.append(notes_table(run))
     return out
 
@@ -103,13 +124,25 @@ def _strip_blocks(run: Run) -> list[Figure | Table]:
     dims = ("venue", "assumption", "level")
     values = data["value"].transpose(*dims).values
     diff = data["difference"].transpose(*dims).values if "difference" in data else np.full(values.shape, NAN)
-    low, high = (data[k].transpose(*dims).values if k in data else np.full(values.shape, NAN) for k in ("lower", "upper"))
+    low, high = (
+        data[k].transpose(*dims).values if k in data else np.full(values.shape, NAN) for k in ("lower", "upper")
+    )
     names, levels = [fmt.clean(a) for a in data["assumption"].values], [fmt.clean(v) for v in data["level"].values]
     metric = names_of.label(fmt.clean(data.attrs.get("metric", "headline metric")))
     panels, addons = [], {}
     title = f"Effect of each assumption on {metric}"
-    table = Table("strip", title, [Column("venue"), Column("assumption"), Column("level"), Column("value", "percent"),
-                                   Column("difference to base", "points")], has_intervals=True)
+    table = Table(
+        "strip",
+        title,
+        [
+            Column("venue"),
+            Column("assumption"),
+            Column("level"),
+            Column("value", "percent"),
+            Column("difference to base", "points"),
+        ],
+        has_intervals=True,
+    )
     for venue in run.venues:
         d = diff[venue.index]
         spread = np.max(np.abs(np.nan_to_num(d)), axis=1)
@@ -120,17 +153,29 @@ def _strip_blocks(run: Run) -> list[Figure | Table]:
         for k in order:
             for j, level in enumerate(levels):
                 at = (venue.index, k, j)
-                table.add(venue.name, names[k], level, float(values[at]),
-                          cell(float(diff[at]), "points", float(low[at]), float(high[at]), with_range=True))
-    addon = Table("model-risk", "Model-risk add-on: the largest increase over the base", [Column("venue"), Column("add-on", "points"), Column("largest effect")])
+                table.add(
+                    venue.name,
+                    names[k],
+                    level,
+                    float(values[at]),
+                    cell(float(diff[at]), "points", float(low[at]), float(high[at]), with_range=True),
+                )
+    addon = Table(
+        "model-risk",
+        "Model-risk add-on: the largest increase over the base",
+        [Column("venue"), Column("add-on", "points"), Column("largest effect")],
+    )
     for name, (size, which) in addons.items():
         addon.add(name, size, which)
     resolved = {k: v for k, v in addons.items() if v[0] == v[0]}
     see = "No difference was resolved."
     if resolved:
         top = max(resolved, key=lambda k: resolved[k][0])
-        see = (f"Bars show how far {metric} moves when one assumption goes to its low or high end, on the same draws; most is at stake at {top}, "
-               f"where {resolved[top][1]} moves it most and the add-on is {fmt.points(resolved[top][0])}.")
+        see = (
+            f"Bars show how far {metric} moves when one assumption goes to its low or high end, on the same "
+            f"draws; most is at stake at {top}, "
+            f"where {resolved[top][1]} moves it most and the add-on is {fmt.points(resolved[top][0])}."
+        )
     figure = Figure("strip", title, see, panels, [("bar s0", levels[0]), ("bar s1", levels[-1])], table)
     return [figure, addon]
 
@@ -141,12 +186,19 @@ def reproduce_section(run: Run, cells: figures.Cells) -> Section:
     residual = max((c.worst_residual for c in cells.values() if c.worst_residual == c.worst_residual), default=NAN)
     if fmt.known(residual):
         verdict = "within" if residual <= 1e-9 else "ABOVE"
-        out.lead = f"Money is conserved on every path: the worst relative residual is {residual:.1e}, {verdict} the 1e-9 allowed."
+        out.lead = (
+            f"Money is conserved on every path: the worst relative residual is {residual:.1e}, {verdict} "
+            f"the 1e-9 allowed."
+        )
     else:
         out.missing.append("Conservation residuals were not stored.")
     table = Table("reproduce", "The run", [Column("what"), Column("value")])
-    rows = [("run", run.name), ("store", run.path), ("paths per venue and scenario", fmt.count(run.n_paths)),
-            ("conservation residual, worst", f"{residual:.2e}" if fmt.known(residual) else fmt.NOT_RESOLVED)]
+    rows = [
+        ("run", run.name),
+        ("store", run.path),
+        ("paths per venue and scenario", fmt.count(run.n_paths)),
+        ("conservation residual, worst", f"{residual:.2e}" if fmt.known(residual) else fmt.NOT_RESOLVED),
+    ]
     for key in ("fingerprint", "seed", "git", "git_commit", "backend", "hardware", "versions", "timings"):
         if run.attrs.get(key) not in (None, "", {}):
             rows.append((key.replace("_", " "), _flat(run.attrs[key])))

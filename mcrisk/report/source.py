@@ -27,7 +27,7 @@ class Bound:
     lower: float = NAN
     upper: float = NAN
 
-    def over(self, size: float) -> "Bound":
+    def over(self, size: float) -> Bound:
         """The same in units of `size` (NaN for size zero)."""
         scale = 1.0 / size if size else NAN
         return Bound(self.estimate * scale, self.lower * scale, self.upper * scale)
@@ -63,8 +63,12 @@ class Run:
     def __init__(self, tree: xr.DataTree, path: str = ""):
         self.tree, self.path = tree, path
         if "paths" not in tree.children or "fund_loss" not in tree["paths"].data_vars:
-            raise InputError("this store holds no results per path", path, "a report needs the /paths group of a finished run",
-                             "repeat the same `mcrisk run` command: it resumes where it stopped")
+            raise InputError(
+                "this store holds no results per path",
+                path,
+                "a report needs the /paths group of a finished run",
+                "repeat the same `mcrisk run` command: it resumes where it stopped",
+            )
         self.attrs = {k: fmt.clean_tree(_load_json(v)) for k, v in tree.attrs.items()}
         config = self.attrs.get("config")
         self.config: dict = config if isinstance(config, dict) else {}
@@ -74,7 +78,7 @@ class Run:
         self.n_paths = int(self.paths.sizes["path"])
 
     @classmethod
-    def open(cls, path: str | Path) -> "Run":
+    def open(cls, path: str | Path) -> Run:
         """Open a store on disk.
 
         Raises:
@@ -82,13 +86,21 @@ class Run:
         """
         place = Path(path)
         if not place.exists():
-            raise InputError("there is no such run", str(place), "a report is made from the store of a finished run",
-                             "`mcrisk list` shows the runs that exist")
+            raise InputError(
+                "there is no such run",
+                str(place),
+                "a report is made from the store of a finished run",
+                "`mcrisk list` shows the runs that exist",
+            )
         try:
             tree = xr.open_datatree(place, engine="zarr", chunks=None)
         except Exception as error:
-            raise InputError("not a readable results store", str(place), fmt.clean(error)[:300],
-                             "give the RUN.zarr folder that `mcrisk run` wrote") from error
+            raise InputError(
+                "not a readable results store",
+                str(place),
+                fmt.clean(error)[:300],
+                "give the RUN.zarr folder that `mcrisk run` wrote",
+            ) from error
         return cls(tree, fmt.clean(place))
 
     def has(self, group: str) -> bool:
@@ -120,10 +132,15 @@ class Run:
         elif fmt.known(fund_config.get("initial")):
             fund = fund_config["initial"] * oi
         return VenueInfo(
-            index=index, name=name, title=config.get("title") or name, operator=config.get("operator") or "",
-            open_interest=float(oi), fund=fund,
+            index=index,
+            name=name,
+            title=config.get("title") or name,
+            operator=config.get("operator") or "",
+            open_interest=float(oi),
+            fund=fund,
             backstop=float(backstop.get("loss_capacity", 0.0)) * float(oi) if backstop.get("enabled") else 0.0,
-            self_referential=config.get("index_type") == "self_referential")
+            self_referential=config.get("index_type") == "self_referential",
+        )
 
     def _venue_config(self, index: int, name: str) -> dict:
         """The venue's profile inside the resolved configuration, whichever way it is nested."""

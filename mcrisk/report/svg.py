@@ -7,8 +7,8 @@ A `Plot` knows two scales and collects shapes; `Plot.render` returns the element
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Callable, Sequence
 
 from markupsafe import Markup, escape
 
@@ -53,11 +53,24 @@ def logarithmic(lo: float, hi: float, label: Callable[[float], str]) -> Scale:
 
 def around_event(lo: float, hi: float) -> Scale:
     """Time from an event in seconds: linear within a minute of it, logarithmic beyond."""
-    marks = [(-86400, "−1 d"), (-3600, "−1 h"), (0, "0"), (60, "1 min"), (600, "10 min"),
-             (3600, "1 h"), (6 * 3600, "6 h"), (86400, "1 d"), (7 * 86400, "7 d")]
+    marks = [
+        (-86400, "−1 d"),
+        (-3600, "−1 h"),
+        (0, "0"),
+        (60, "1 min"),
+        (600, "10 min"),
+        (3600, "1 h"),
+        (6 * 3600, "6 h"),
+        (86400, "1 d"),
+        (7 * 86400, "7 d"),
+    ]
     ticks = [(float(t), text) for t, text in marks if lo <= t <= hi]
-    forward = lambda t: math.copysign(math.log1p(abs(t) / 60.0), t) * (0.45 if t < 0 else 1.0)
-    return Scale(lo, hi, ticks, forward)
+    return Scale(lo, hi, ticks, _zoomed)
+
+
+def _zoomed(t: float) -> float:
+    """Minutes on a log scale that is linear near zero; the time before the event takes less room."""
+    return math.copysign(math.log1p(abs(t) / 60.0), t) * (0.45 if t < 0 else 1.0)
 
 
 @dataclass
@@ -112,18 +125,22 @@ class Plot:
         x = self.px(value)
         shift = {"start": 3, "end": -3, "middle": 0}[anchor]
         y = self.top - 5 + 11 * row
-        self.front.append(f'<line class="v {style}" x1="{x}" x2="{x}" y1="{self.top - 2}" '
-                          f'y2="{self.height - self.bottom}"/>')
+        self.front.append(
+            f'<line class="v {style}" x1="{x}" x2="{x}" y1="{self.top - 2}" y2="{self.height - self.bottom}"/>'
+        )
         self.front.append(text_at(x + shift, y, text, "note", anchor))
 
     def bar(self, x0: float, x1: float, y0: float, y1: float, style: str) -> None:
         """A rectangle between data coordinates."""
         a, b, c, d = self.px(x0), self.px(x1), self.py(y0), self.py(y1)
-        self.shapes.append(f'<rect class="r {style}" x="{min(a, b):.1f}" y="{min(c, d):.1f}" '
-                           f'width="{abs(b - a):.1f}" height="{abs(d - c):.1f}"/>')
+        self.shapes.append(
+            f'<rect class="r {style}" x="{min(a, b):.1f}" y="{min(c, d):.1f}" '
+            f'width="{abs(b - a):.1f}" height="{abs(d - c):.1f}"/>'
+        )
 
-    def text(self, x: float, y: float, text: str, style: str = "note", anchor: str = "start",
-             dx: float = 0, dy: float = 0) -> None:
+    def text(
+        self, x: float, y: float, text: str, style: str = "note", anchor: str = "start", dx: float = 0, dy: float = 0
+    ) -> None:
         """Text at data coordinates, shifted by pixels."""
         self.front.append(text_at(self.px(x) + dx, self.py(y) + dy, text, style, anchor))
 
@@ -142,8 +159,10 @@ class Plot:
         out.append(f'<line class="a" x1="{self.left}" x2="{right}" y1="{floor}" y2="{floor}"/>')
         out.append(text_at((self.left + right) / 2, self.height - 8, self.x_title, "axis", "middle"))
         middle = (self.top + floor) / 2
-        out.append(f'<text class="axis" text-anchor="middle" transform="translate(12 {middle:.0f}) rotate(-90)">'
-                   f"{escape(clean(self.y_title))}</text>")
+        out.append(
+            f'<text class="axis" text-anchor="middle" transform="translate(12 {middle:.0f}) rotate(-90)">'
+            f"{escape(clean(self.y_title))}</text>"
+        )
         return "".join(out)
 
     def render(self) -> Markup:
@@ -151,7 +170,8 @@ class Plot:
         axes = self._axes() if self.x_title else ""
         return Markup(
             f'<svg viewBox="0 0 {self.width} {self.height}" role="img" aria-label="{escape(clean(self.name))}">'
-            f"{axes}{''.join(self.shapes)}{''.join(self.front)}</svg>")
+            f"{axes}{''.join(self.shapes)}{''.join(self.front)}</svg>"
+        )
 
 
 def text_at(x: float, y: float, text: str, style: str, anchor: str = "start") -> str:

@@ -33,11 +33,23 @@ def made(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def nasty(tmp_path_factory):
-    return make(tmp_path_factory.mktemp("nasty"), paths=64, accounts=6, rename=NASTY, operator="<b>bold</b>\x1b]0;title\x07",
-                venues=("kraken-preipo", "tradexyz-ipop", "okx-premarket-perp", "binance-preipo"))
+    return make(
+        tmp_path_factory.mktemp("nasty"),
+        paths=64,
+        accounts=6,
+        rename=NASTY,
+        operator="<b>bold</b>\x1b]0;title\x07",
+        venues=("kraken-preipo", "tradexyz-ipop", "okx-premarket-perp", "binance-preipo"),
+    )
 
 
 @pytest.fixture(scope="session")
 def bare(tmp_path_factory):
-    return make(tmp_path_factory.mktemp("bare"), paths=64, accounts=6, venues=("binance-premarket", "binance-preipo"),
-                scenarios=("baseline", "squeeze"), without=("accounts", "bands", "metrics", "break_even", "strip"))
+    return make(
+        tmp_path_factory.mktemp("bare"),
+        paths=64,
+        accounts=6,
+        venues=("binance-premarket", "binance-preipo"),
+        scenarios=("baseline", "squeeze"),
+        without=("accounts", "bands", "metrics", "break_even", "strip"),
+    )

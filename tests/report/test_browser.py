@@ -42,7 +42,10 @@ def test_sorting(browser, made):
 
 def test_filter(browser, made):
     browser.open(made.files[0])
-    browser.evaluate("{const b = document.querySelector('#numbers input'); b.value = 'okx squeeze'; b.dispatchEvent(new Event('input'))}")
+    browser.evaluate(
+        "{const b = document.querySelector('#numbers input'); b.value = 'okx squeeze';"
+        " b.dispatchEvent(new Event('input'))}"
+    )
     assert browser.evaluate("[...document.querySelectorAll('#numbers tbody tr')].filter(r => !r.hidden).length") == 3
 
 
@@ -57,8 +60,11 @@ def test_csv(browser, nasty):
 
 def test_accessible_names(browser, made):
     browser.open(made.files[0])
-    assert browser.evaluate("""[...document.querySelectorAll('button, input, svg[role=img], [role=region]')]
-        .filter(e => !(e.getAttribute('aria-label') || e.textContent.trim())).length""") == 0
+    assert (
+        browser.evaluate("""[...document.querySelectorAll('button, input, svg[role=img], [role=region]')]
+        .filter(e => !(e.getAttribute('aria-label') || e.textContent.trim())).length""")
+        == 0
+    )
     assert browser.evaluate("document.querySelectorAll('h1').length") == 1
 
 

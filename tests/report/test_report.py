@@ -59,7 +59,17 @@ def test_structure(made):
     assert not page.unbalanced and not page.open
     assert len(page.ids) == len(set(page.ids))
     assert {link[1:] for link in page.links if link.startswith("#")} <= set(page.ids)
-    assert {"limits", "deficit", "two-designs", "numbers", "event", "money", "accounts", "assumptions", "reproduce"} <= set(page.ids)
+    assert {
+        "limits",
+        "deficit",
+        "two-designs",
+        "numbers",
+        "event",
+        "money",
+        "accounts",
+        "assumptions",
+        "reproduce",
+    } <= set(page.ids)
     assert len(page.tables["headline"]) == 1 + len(VENUES) * len(SCENARIOS)
     assert len(page.tables["limits"]) == 1 + len(VENUES)
 
@@ -67,7 +77,9 @@ def test_structure(made):
 def test_nothing_is_loaded_from_elsewhere(made, nasty):
     for text in (made.html, nasty.html):
         assert "default-src 'none'" in text
-        loads = re.findall(r'<(?:script|img|iframe|link|source|use|object|embed)[^>]*(?:src|href|data)=["\']([^"\']*)', text)
+        loads = re.findall(
+            r'<(?:script|img|iframe|link|source|use|object|embed)[^>]*(?:src|href|data)=["\']([^"\']*)', text
+        )
         assert [x for x in loads if not x.startswith("data:")] == []
         assert not re.search(r"@import|url\(|fetch\(|XMLHttpRequest|WebSocket", text)
 
@@ -77,7 +89,10 @@ def test_the_answer_is_two_sentences_and_names_a_lever(made):
     assert answer["worry"].endswith(".") and answer["action"].endswith(".")
     assert ". " not in answer["worry"] and ". " not in answer["action"]
     assert answer["venue"] in VENUES and answer["scenario"] in SCENARIOS
-    assert answer["lever"] == "leverage" and "the lever is leverage and open-interest caps, not the fund" in answer["action"]
+    assert (
+        answer["lever"] == "leverage"
+        and "the lever is leverage and open-interest caps, not the fund" in answer["action"]
+    )
 
 
 def test_headline_numbers_are_the_stored_ones(made):
@@ -88,7 +103,9 @@ def test_headline_numbers_are_the_stored_ones(made):
         for scenario in SCENARIOS:
             part = stored.sel(venue=venue, scenario=scenario)
             first = rows[k][2]
-            assert [float(first[a]) for a in ("data-v", "data-lo", "data-hi")] == part.sel(metric="p_fund_depleted").values.tolist()
+            assert [float(first[a]) for a in ("data-v", "data-lo", "data-hi")] == part.sel(
+                metric="p_fund_depleted"
+            ).values.tolist()
             k += 1
 
 
@@ -107,13 +124,20 @@ def test_exceedance_and_payers_match_the_paths(made):
     cell = paths.sel(venue="okx-premarket-perp", scenario="valuation_reset")
     share = cell["bad_debt"].values / 30e6
     from mcrisk.report.cells import GRID
+
     at = GRID[np.argmin(np.abs(np.log(GRID / 0.01)))]
-    row = next(r for r in made.json["tables"]["exceedance"]["rows"]
-               if r["venue"] == "okx-premarket-perp" and r["scenario"] == "valuation_reset")
+    row = next(
+        r
+        for r in made.json["tables"]["exceedance"]["rows"]
+        if r["venue"] == "okx-premarket-perp" and r["scenario"] == "valuation_reset"
+    )
     found = next(v for k, v in row.items() if k.startswith("> 1"))
     assert found["estimate"] == np.mean(share > at)
-    row = next(r for r in made.json["tables"]["who-pays"]["rows"] if r["venue"] == "okx-premarket-perp"
-               and r["scenario"] == "valuation_reset" and r["paths"] == "mean")
+    row = next(
+        r
+        for r in made.json["tables"]["who-pays"]["rows"]
+        if r["venue"] == "okx-premarket-perp" and r["scenario"] == "valuation_reset" and r["paths"] == "mean"
+    )
     assert row["insurance fund"] == pytest.approx(cell["fund_loss"].values.mean() / 30e6, rel=1e-12)
 
 
@@ -130,7 +154,9 @@ def test_every_figure_has_a_sentence_and_a_table(made):
     assert len(figures) >= 6
     for text in figures:
         assert re.search(r'<p class="see">[^<]{40,}\.</p>', text) and '<details class="numbers">' in text
-    assert made.html.count('role="img"') == made.html.count("<svg viewBox") - len(re.findall(r'<svg[^>]*aria-hidden', made.html))
+    assert made.html.count('role="img"') == made.html.count("<svg viewBox") - len(
+        re.findall(r"<svg[^>]*aria-hidden", made.html)
+    )
 
 
 def test_the_two_designs_are_told_apart_by_numbers(made):
@@ -142,8 +168,13 @@ def test_the_two_designs_are_told_apart_by_numbers(made):
 
 
 def test_missing_groups_are_named(bare):
-    for text in ("Metrics with intervals were not stored", "no fan chart", "no account can be named",
-                 "not run low and high", "needs a Kraken and an OKX venue"):
+    for text in (
+        "Metrics with intervals were not stored",
+        "no fan chart",
+        "no account can be named",
+        "not run low and high",
+        "needs a Kraken and an OKX venue",
+    ):
         assert text in bare.html and text in " ".join(bare.json["missing"])
     assert "not computed" in bare.html
     assert not Outline(bare.html).unbalanced
