@@ -6,7 +6,7 @@ Field names here are the YAML keys, the `--set` paths and the attributes the rul
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Union
+from typing import Annotated, Any, Literal, Union
 
 from pydantic import Field, model_validator
 
@@ -104,8 +104,8 @@ class OkxLimits(Model):
     opening: Seconds = 600.0
     average: Seconds = 120.0
     premium_of: Literal["mid", "last"] = "mid"
-    # the index the band stands on; a self-referential index needs the previous row's (until spot takes over)
-    reference: Literal["index", "previous_index", "previous_until_listed"] = "index"
+    # the index the band stands on; null = the previous row's while the phase's index is the last trade, else the row's
+    reference: Literal["index", "previous_index", "previous_until_listed"] | None = None
     recompute: Seconds = 5.0
     limits_orders: bool = True
 
@@ -285,6 +285,28 @@ class Phase(Model):
     mark: Mark
     funding: Funding
     margin: Margin
+
+    @model_validator(mode="before")
+    @classmethod
+    def _band_stands_on(cls, data: Any) -> Any:
+        """A band around the last trade must not move with the trade it limits: fill in `limits.reference`."""
+        if not isinstance(data, dict):
+            return data
+        index, limits = (_plain(data.get(slot)) for slot in ("index", "limits"))
+        if limits.get("kind") != "okx_limits" or limits.get("reference") is not None:
+            return data
+        reference = "index"
+        if index.get("kind") == "last_trade":
+            listed = index.get("spot_from", "listed") == "listed"
+            reference = "previous_until_listed" if listed else "previous_index"
+        return {**data, "limits": {**limits, "reference": reference}}
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    """A model or a mapping as a mapping; anything else as an empty one (validation will judge it)."""
+    if isinstance(value, Model):
+        return value.model_dump()
+    return value if isinstance(value, dict) else {}
 
 
 # ---------------------------------------------------------------- liquidation, fund, ADL

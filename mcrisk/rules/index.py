@@ -104,7 +104,7 @@ def mark_ewma_init(p: Traced, row: Row, initial_price: Array) -> MarkRuns:
 
 
 def _leaving(p: Traced, price: Array, end: Array, tail: Array, newest: Array, last: Array) -> tuple[Array, Array]:
-    """(slot of the then oldest run, weighted sum) of the minutes that leave, newest − n < j ≤ last; weights as before."""
+    """(slot of the then oldest run, weighted sum of what leaves): minutes after newest − window up to `last`."""
     unit = -jnp.expm1(-1.0 / p.decay_minutes)
 
     def weight(minute):

@@ -126,7 +126,8 @@ def mid_to_index(p, state, row, index, mid, previous_mark, lower, upper, since_l
     del previous_mark, funding
     mids, mean = window_update(state.mid, mid, row.dt, row.time, p.average)
     bases, basis = window_update(state.basis, mid - index, row.dt, row.time, p.average)
-    share = jnp.clip(since_listed / jnp.maximum(p.transition, 1e-9), 0.0, 1.0)
+    ramp = jnp.where(since_listed < p.transition, since_listed / jnp.maximum(p.transition, 1e-9), 1.0)
+    share = jnp.where(since_listed < 0.0, 0.0, ramp)
     mark = share * (index + basis) + (1.0 - share) * mean
     return MidToIndex(mids, bases), jnp.clip(mark, lower, upper)
 

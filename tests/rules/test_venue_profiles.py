@@ -92,3 +92,14 @@ def test_parameters_that_sweeps_change_are_traced():
         assert model.kind in slot.KINDS
         p = traced(model)
         assert all(hasattr(p, name) for name in type(model).model_fields)
+
+
+@pytest.mark.parametrize("overrides, expected", [
+    ([], "previous_until_listed"), (["pre.index.spot_from=converted"], "previous_index"),
+    (["pre.limits.reference=index"], "index"),
+])
+def test_a_band_around_the_last_trade_stands_on_the_trade_before(overrides, expected):
+    venue = load_venue("okx-premarket-perp", overrides)
+    assert venue.pre.limits.reference == expected
+    assert venue.post.limits.reference == "index"
+    assert type(venue).model_validate(venue.model_dump()) == venue
