@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from mcrisk.errors import InputError
-from mcrisk.report import designs, figures, headline, sections, verdicts
+from mcrisk.report import accounts, designs, figures, headline, sections, verdicts
 from mcrisk.report import format as fmt
 from mcrisk.report.answer import Answer, find_answer
 from mcrisk.report.cells import summarise_run
@@ -103,7 +103,7 @@ def build(run: Run) -> Page:
         _headline(run),
         _around(run),
         _money(run, cells),
-        sections.accounts_section(run),
+        accounts.section(run),
         sections.strip_section(run),
         sections.reproduce_section(run, cells),
     ]

@@ -1,4 +1,4 @@
-"""The remaining chapters: accounts at risk, assumptions and their effect, how to reproduce the run."""
+"""Chapters at the end: assumptions and their effect, how to reproduce the run."""
 
 from __future__ import annotations
 
@@ -9,101 +9,9 @@ import numpy as np
 from mcrisk.report import charts, figures
 from mcrisk.report import format as fmt
 from mcrisk.report import names as names_of
-from mcrisk.report.model import Cell, Column, Figure, Panel, Section, Table, cell
+from mcrisk.report.model import Column, Figure, Panel, Section, Table, cell
 from mcrisk.report.notes import notes_table
 from mcrisk.report.source import NAN, Run
-
-TOP_ACCOUNTS = 5
-ACCOUNT_COLUMNS = (  # variable, title, printed as; the first of several names that exists
-    (("user_class",), "class", "text"),
-    (("side",), "side", "text"),
-    (("notional", "size"), "notional", "money"),
-    (("leverage",), "leverage", "ratio"),
-    (("collateral",), "collateral", "money"),
-)
-ACCOUNT_RISKS = (
-    ("p_liquidated", "P(liquidated)", "percent"),
-    ("p_deleveraged", "P(deleveraged)", "percent"),
-    ("pnl_mean", "P&L, mean", "money"),
-    ("pnl_es", "P&L, worst 5 % mean", "money"),
-)
-
-
-def accounts_section(run: Run) -> Section:
-    """The accounts most likely to be liquidated, per venue, in the headline scenario."""
-    out = Section("accounts", "Accounts at risk")
-    if not run.has("accounts"):
-        out.missing.append("Results per account were not stored, so no account can be named.")
-        return out
-    data = run.group("accounts").isel(scenario=run.headline)
-    if "pnl_es" not in data and "pnl_es05" in data:
-        data = data.rename(pnl_es05="pnl_es")
-    attributes = [(n, t, k) for names, t, k in ACCOUNT_COLUMNS for n in names[:1] if n in data.variables]
-    risks = [r for r in ACCOUNT_RISKS if r[0] in data.variables]
-    columns = [
-        Column("venue"),
-        Column("account"),
-        *(Column(t, k) for _, t, k in attributes),
-        *(Column(t, k) for _, t, k in risks),
-    ]
-    table = Table(
-        "accounts",
-        f"Five accounts per venue that lose most, {figures.label(run.scenarios[run.headline])}",
-        columns,
-        has_intervals=True,
-    )
-    worst: tuple[float, str, str] = (-1.0, "", "")
-    shares = []
-    for venue in run.venues:
-        part = data.isel(venue=venue.index)
-        ids = _ids(part)
-        for a in _ranked(part, ids)[:TOP_ACCOUNTS]:
-            row = [_attribute(part, n, k, a) for n, _, k in attributes] + [_risk(part, n, k, a) for n, _, k in risks]
-            table.add(venue.name, ids[a], *row)
-        p = part["p_liquidated"].values if "p_liquidated" in part else np.empty(0)
-        p = np.array([x for x, name in zip(p, ids) if name and x == x])
-        if p.size:
-            shares.append((float(np.mean(p > 0.5)), venue.name))
-            k = int(np.nanargmax(p))
-            worst = max(worst, (float(p[k]), [n for n in ids if n][k], venue.name))
-    if shares:
-        top = max(shares)
-        out.lead = (
-            f"{fmt.percent(top[0])} of the accounts at {top[1]} are liquidated on more than half of the paths; "
-            f"the likeliest single one is {worst[1]} at {worst[2]} ({fmt.percent(worst[0])})."
-        )
-    out.blocks.append(table)
-    return out
-
-
-def _ids(part: Any) -> list[str]:
-    name = next((n for n in ("account_id", "id") if n in part.variables), "account")
-    values = part[name].values if name in part.variables else np.arange(part.sizes["account"])
-    return [fmt.clean(v) for v in values]
-
-
-def _ranked(part: Any, ids: list[str]) -> list[int]:
-    """Accounts by expected shortfall of their P&L, most negative first; padding left out."""
-    key = next((k for k in ("pnl_es", "pnl_mean") if k in part.variables), None)
-    score = part[key].values if key else -part["p_liquidated"].values
-    order = np.argsort(np.where(np.isnan(score), np.inf, score), kind="stable")
-    return [int(a) for a in order if ids[a] and score[a] == score[a]]
-
-
-def _attribute(part: Any, name: str, kind: str, a: int) -> Cell:
-    value = part[name].values[a]
-    if name == "side" and not isinstance(value, str):
-        value = "long" if float(value) > 0 else "short"
-    return cell(str(value) if kind == "text" else float(value), kind)
-
-
-def _risk(part: Any, name: str, kind: str, a: int) -> Cell:
-    value = float(part[name].values[a])
-    if f"{name}_lower" in part.variables:
-        return cell(
-            value, kind, float(part[f"{name}_lower"].values[a]), float(part[f"{name}_upper"].values[a]), with_range=True
-        )
-    return cell(value, kind)
 
 
 def strip_section(run: Run) -> Section:

@@ -125,7 +125,8 @@ class Run:
         backstop = config.get("backstop") or {}
         table = self.attrs.get("open_interest", self.config.get("open_interest"))
         oi = table.get(name) if isinstance(table, dict) else None
-        oi = oi if fmt.known(oi) else (config.get("contract") or {}).get("open_interest", NAN)
+        if not fmt.known(oi):
+            oi = (config.get("contract") or {}).get("open_interest", NAN) * self._markets_multiple()
         fund = NAN
         if "fund_initial" in self.paths:
             fund = float(self.paths["fund_initial"].isel(venue=index, scenario=0, path=0))
@@ -141,6 +142,11 @@ class Run:
             backstop=float(backstop.get("loss_capacity", 0.0)) * float(oi) if backstop.get("enabled") else 0.0,
             self_referential=config.get("index_type") == "self_referential",
         )
+
+    def _markets_multiple(self) -> float:
+        """Open interest of all markets of the run together, in units of the venue's contract."""
+        markets = [m for m in self.config.get("markets") or () if isinstance(m, dict)]
+        return float(sum(m.get("open_interest_multiple", 1.0) for m in markets)) or 1.0
 
     def _venue_config(self, index: int, name: str) -> dict:
         """The venue's profile inside the resolved configuration, whichever way it is nested."""
