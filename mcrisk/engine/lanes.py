@@ -59,34 +59,83 @@ class LaneResult(NamedTuple):
     opening: Snapshot
 
 
-def _tree_at(tree: Any, i: Array) -> Any:
-    return jax.tree.map(lambda x: lax.dynamic_index_in_dim(x, i, keepdims=False), tree)
+def pack_accounts(accounts: Accounts) -> Array:
+    """[3 M + 4, A] float64 of one path."""
+    single = (accounts.collateral, accounts.deposits, accounts.liquidated, accounts.deleveraged)
+    return jnp.concatenate([accounts.quantity, accounts.entry, accounts.last_partial,
+                            jnp.stack([row.astype(jnp.float64) for row in single])])
 
 
-def _put(tree: Any, part: Any, i: Array) -> Any:
-    return jax.tree.map(lambda whole, piece: lax.dynamic_update_index_in_dim(whole, piece.astype(whole.dtype), i, 0), tree, part)
+def unpack_accounts(rows: Array) -> Accounts:
+    """The inverse of `pack_accounts`."""
+    m = (rows.shape[0] - 4) // 3
+    return Accounts(quantity=rows[:m], entry=rows[m:2 * m], last_partial=rows[2 * m:3 * m], collateral=rows[3 * m],
+                    deposits=rows[3 * m + 1], liquidated=rows[3 * m + 2] > 0.5, deleveraged=rows[3 * m + 3] > 0.5)
 
 
-def work_pending(cell: Cell, pending: Array, stage: Any, carry: PathCarry, accounts: Accounts) -> tuple[PathCarry, Accounts, Flows]:
-    """Account stages of the pending lanes, one at a time; everything else stays as it is."""
+def _pack(tree: Any) -> Array:
+    """All leaves of one path as a float64 vector (integers and flags are small enough to be exact)."""
+    return jnp.concatenate([leaf.astype(jnp.float64).ravel() for leaf in jax.tree.leaves(tree)])
+
+
+def _unpack(vector: Array, like: Any) -> Any:
+    leaves, structure = jax.tree.flatten(like)
+    out, at = [], 0
+    for leaf in leaves:
+        size = leaf.size
+        out.append(vector[at:at + size].reshape(leaf.shape).astype(leaf.dtype))
+        at += size
+    return jax.tree.unflatten(structure, out)
+
+
+def _one(tree: Any) -> Any:
+    """Shapes of one lane."""
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), tree)
+
+
+def work_pending(cell: Cell, pending: Array, stage: Any, carry: PathCarry, rows: Array) -> tuple[PathCarry, Array, Flows]:
+    """Account stages of the pending lanes, one at a time; everything else stays as it is. `rows` [P, 3 M + 4, A]."""
     shape = stage.rows.bid.consumed
     none = Flows(jnp.zeros_like(shape), jnp.zeros_like(shape), jnp.zeros_like(shape))
-    market = carry.market
+    fixed = (stage, carry.market.funding_total, carry.market.phase)
+    moving = (carry.pool._replace(peak=()), carry.guard, carry.tally, none)
+    like_fixed, like_moving = _one(fixed), _one(moving)
 
     def run(args):
-        pending, pool, guard, tally, accounts, flows = args
+        pending, inputs, scalars, rows = args
         i = jnp.argmax(pending)
-        one = PathCarry(_tree_at(market, i), _tree_at(pool, i), _tree_at(guard, i), _tree_at(tally, i))
-        one, acc, flow, _ = account_stage(cell.rules, cell.markets, cell.ref, _tree_at(stage, i), one, _tree_at(accounts, i))
-        return (pending.at[i].set(False), _put(pool, one.pool, i), _put(guard, one.guard, i), _put(tally, one.tally, i),
-                _put(accounts, acc, i), _put(flows, flow, i))
+        there = pending[i]  # true here, but XLA cannot know: the conditional keeps reads of the rows out of later fusions,
+        #                     which would make it copy all lanes before the in-place update
+
+        def take(x: Array) -> Array:
+            return lax.cond(there, lambda a, k: lax.dynamic_index_in_dim(a, k, keepdims=False),
+                            lambda a, k: jnp.zeros(a.shape[1:], a.dtype), x, i)
+
+        (one_stage, funding_total, phase), state = _unpack(take(inputs), like_fixed), _unpack(take(scalars), like_moving)
+        pool, guard, tally, _ = state
+        market = SeenMarket(funding_total, phase)
+        one, acc, flow, _ = account_stage(cell.rules, cell.markets, cell.ref, one_stage,
+                                          PathCarry(market, pool, guard, tally), unpack_accounts(take(rows)))
+        new = lax.optimization_barrier((_pack((one.pool, one.guard, one.tally, flow)), pack_accounts(acc)))
+        put = lambda whole, part: lax.dynamic_update_index_in_dim(whole, part, i, 0)  # noqa: E731
+        return pending.at[i].set(False), inputs, put(scalars, new[0]), put(rows, new[1])
 
     def loop(args):
-        return lax.while_loop(lambda a: jnp.any(a[0]), run, args)
+        pending, inputs, scalars, rows = args
+        _, _, scalars, rows = lax.while_loop(lambda a: jnp.any(a[0]), run, (pending, inputs, scalars, rows))
+        return scalars, rows
 
-    args = (pending, carry.pool, carry.guard, carry.tally, accounts, none)
-    _, pool, guard, tally, accounts, flows = lax.cond(jnp.any(pending), loop, lambda a: a, args)
-    return PathCarry(market, pool, guard, tally), accounts, flows
+    inputs, scalars = jax.vmap(_pack)(fixed), jax.vmap(_pack)(moving)
+    scalars, rows = lax.cond(jnp.any(pending), loop, lambda a: (a[2], a[3]), (pending, inputs, scalars, rows))
+    pool, guard, tally, flows = jax.vmap(lambda v: _unpack(v, like_moving))(scalars)
+    return PathCarry(carry.market, pool._replace(peak=carry.pool.peak), guard, tally), rows, flows
+
+
+class SeenMarket(NamedTuple):
+    """The part of the market state that account stages read."""
+
+    funding_total: Array
+    phase: Array
 
 
 def _settle_target(cell: Cell, carry: PathCarry, plan: Any) -> tuple[Array, Array]:
@@ -129,21 +178,21 @@ def simulate_lanes(cell: Cell, path_lo: Array, path_hi: Array, forced: Any, dens
         return (clock.time >= lead) & (clock.time <= lead + 172800.0)
 
     def step(loop, k):
-        state, carry, accounts = loop
+        state, carry, rows_of_accounts = loop
         state, rows, clock = jax.vmap(rows_of, in_axes=(0, 0, 0, 0, 0, 0, None))(state, plan, carry, lead, path_lo, path_hi, k)
         window = jax.vmap(in_window)(clock, lead)
         carry, stage, quotes, quiet = jax.vmap(path_stage, in_axes=(None, None, 0, 0, 0))(
             cell.rules, cell.markets, carry, rows, window)
         alive = ~jnp.all(carry.market.phase == SETTLED, axis=1) | jnp.any(rows.settle != 0, axis=1)
         pending = alive if dense else ~quiet & alive
-        carry, accounts, flows = work_pending(cell, pending, stage, carry, accounts)
+        carry, rows_of_accounts, flows = work_pending(cell, pending, stage, carry, rows_of_accounts)
         carry = jax.vmap(close_stage, in_axes=(None, None, 0, 0))(cell.rules, cell.markets, carry, stage)
         struck = rows.restrike & (stage.views.phase != SETTLED)
         state = jax.vmap(lambda s, f, q, r, m: over_markets(_after_row, (0, 0, 0, 0, 0, 0, 0))(
             cell.params, s, f, q, r, m, open_interest))(state, flows, quotes, struck, stage.views.mark)
         value = jax.vmap(fund_value)(carry.pool, stage.views.mark)
         seen = Snapshot(rows.last[:, 0], stage.views.index[:, 0], stage.views.mark[:, 0], quotes.rate[:, 0], jnp.sum(value, axis=1))
-        return (state, carry, accounts), seen
+        return (state, carry, rows_of_accounts), seen
 
     def begin(state, plan, lead, lo, hi):
         blank = _blank_carry(cell)
@@ -151,10 +200,10 @@ def simulate_lanes(cell: Cell, path_lo: Array, path_hi: Array, forced: Any, dens
         return start_carry(cell.rules, cell.markets, rows)
 
     carry = jax.vmap(begin)(state, plan, lead, path_lo, path_hi)
-    accounts = jax.vmap(lambda _: start_accounts(cell.ref))(path_lo)
+    accounts = jax.vmap(lambda _: pack_accounts(start_accounts(cell.ref)))(path_lo)
     steps = cell.params.grid.slope.shape[-1]
     (state, carry, accounts), seen = lax.scan(step, (state, carry, accounts), jnp.arange(steps, dtype=jnp.int32))
-    return LaneResult(carry, accounts, plan, seen, jax.tree.map(lambda x: x[0], seen))
+    return LaneResult(carry, jax.vmap(unpack_accounts)(accounts), plan, seen, jax.tree.map(lambda x: x[0], seen))
 
 
 def _after_row(params, state, flow, quotes, struck, mark, open_interest):
