@@ -69,6 +69,7 @@ def read_replay(
     book, book_remarks = read_accounts(accounts, market)
     happened, event_remarks = life.read_events(events)
     happened, expiry_remarks = _scheduled_expiry(venue, happened, utc)
+    _check_given_price(venue, happened)
     laid = life.lay_out(happened, utc)
     phase = np.where(np.cumsum(laid.converted) > 0, POST, np.where(np.cumsum(laid.listed) > 0, TRANSITION, PRE)).astype(
         np.int32
@@ -98,6 +99,18 @@ def _check_increasing(table: tables.Table, utc: np.ndarray) -> None:
             "times must increase strictly from row to row",
             "sort the rows, drop doubles",
         )
+
+
+def _check_given_price(venue: Venue, happened: list[life.Event]) -> None:
+    """Some venues settle a cancelled contract at a price they announce: a replay cannot make it up."""
+    for event in happened:
+        if event.kind == "cancelled" and event.price is None and venue.settlement.cancellation[0].price == "given":
+            raise InputError(
+                "'cancelled' without a price",
+                event.where,
+                f"'{venue.name}' settles at the price it announces with the cancellation",
+                "add 'price'",
+            )
 
 
 def _scheduled_expiry(venue: Venue, happened: list[life.Event], utc: np.ndarray) -> tuple[list[life.Event], list[str]]:

@@ -86,5 +86,5 @@ def pay(world: World, per_contract: float, basis: float, mark: float) -> None:
         x = q * per_contract
         getattr(world, name).cash += -x if x > 0.0 else -x * share
     change = -covered - lots_paid + max(-lots, 0.0) * share
-    world.fund.cash += change
+    world.fund.cash = max(world.fund.cash + change, 0.0)
     world.note("funding", None, 0.0, basis, 0.0, 0.0, change)

@@ -120,7 +120,7 @@ def _assign(world: World, s: Situation, rest: list[Account]) -> None:
     for a, size, price, lacking in _affordable(world, plan):
         side, adds = a.side, size * lacking
         cash = side * size * (price - a.entry) + adds
-        world.fund.cash -= adds
+        world.fund_pays(adds)
         a.gain(cash)
         a.reduce(size, "liquidated")
         world.assignees.buy(side * size, price)

@@ -91,7 +91,8 @@ def execute(
     fee = min(fee_rate * size * price, max(a.equity(s.mark), 0.0))
     a.cash -= fee
     a.fees += fee
-    world.fund.cash += (fee if fee_to_fund else 0.0) - fund_adds
+    world.fund.cash += fee if fee_to_fund else 0.0
+    world.fund_pays(fund_adds)
     world.fees += 0.0 if fee_to_fund else fee
     world.book.buy(side * size, price)
     world.totals["liquidated_notional"] += size * price

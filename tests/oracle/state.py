@@ -156,9 +156,9 @@ class World:
         return self.fund.cash - before
 
     def fund_pays(self, amount: float) -> float:
-        """The fund pays as much of `amount` as it has."""
+        """The fund pays as much of `amount` as it has. Rounding never leaves it below 0."""
         paid = min(amount, self.fund.cash)
-        self.fund.cash -= paid
+        self.fund.cash = max(self.fund.cash - paid, 0.0)
         if paid < amount:
             self.counts["fund_emptied"] += 1
         return paid
@@ -257,10 +257,10 @@ class Tiers:
     mark: float
 
     def tier(self, q: float) -> int:
-        """1-based; a position exactly at a bound still belongs to the lower tier."""
+        """1-based; a position at a bound, up to rounding, still belongs to the lower tier."""
         size = abs(q) * self.mark if self.rules.by == "notional" else abs(q) / self.contract_size
         for k, tier in enumerate(self.rules.tiers, 1):
-            if tier.up_to is None or size <= tier.up_to:
+            if tier.up_to is None or size <= tier.up_to * (1.0 + 1e-9):
                 return k
         return len(self.rules.tiers)
 

@@ -266,6 +266,14 @@ def test_wrong_yaml_is_named(read, text):
     rejected(read, "e.yaml", prices="time,last\n0,1\n", events=text, ext="yaml")
 
 
+def test_a_cancellation_at_a_given_price_needs_it(read):
+    venue = profile(settlement={"cancellation": [{"price": "given"}]})
+    rejected(
+        read, "without a price", "line 2", prices="time,last\n0,1\n", events="time,event\n0,cancelled\n", venue=venue
+    )
+    assert read("time,last\n0,1\n", events="time,event,price\n0,cancelled,3\n", venue=venue).settle_row == 0
+
+
 # ---------------------------------------------------------------- accounts
 def test_accounts_keep_file_order_and_optional_columns(read):
     head = "account_id,market,quantity,entry_price,collateral,margin_mode,user_class\n"
