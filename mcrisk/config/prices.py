@@ -165,7 +165,7 @@ class Stress(Model):
     inventory: Inventory | None = None
     maker_recovery: Seconds = 86400.0          # half-life in which lost makers and inventory come back
     weekend_night_multiplier: Fraction = 0.5
-    floor: Annotated[float, Field(gt=0, le=1)] = 0.02   # the multipliers' product never falls below it
+    floor: Annotated[float, Field(gt=0, le=1)] = 0.10   # the multipliers' product never falls below it
 
 
 class Liquidity(Model):

@@ -9,11 +9,11 @@ from mcrisk.paths.lifecycle import Forced, Plan, draw_plan, share_zoom, zoom_tim
 from mcrisk.paths.liquidity import consume, rescale
 from mcrisk.paths.market import advance, start
 from mcrisk.paths.params import NEVER, PathParams
-from mcrisk.paths.philox import Purpose, StreamKeys, philox, philox_numpy, split_path, stream_key, stream_keys
+from mcrisk.paths.philox import Purpose, StreamKeys, split_path, stream_key, stream_keys
 from mcrisk.paths.state import Draws, Hints, PathState, draws
 
 __all__ = [
     "NEVER", "Clock", "Draws", "Forced", "Hints", "PathParams", "PathState", "Plan", "Purpose", "StreamKeys", "advance",
-    "clock", "consume", "draw_plan", "draws", "event_step", "grid_tables", "params", "philox", "philox_numpy", "rescale",
+    "clock", "consume", "draw_plan", "draws", "event_step", "grid_tables", "params", "rescale",
     "share_zoom", "split_path", "stack", "start", "stream_key", "stream_keys", "times_numpy", "zoom_offsets", "zoom_time",
 ]

@@ -133,7 +133,8 @@ def _row(params: PathParams, plan: Plan, state: PathState, now: Due, clock: Cloc
     top_ask = jnp.exp(centre - book.displaced_bid + book.half_spread)
     side = jnp.where(draws.u_extra < 0.5, -book.half_spread, book.half_spread)   # the last trade was at the bid or the ask
     yes = jnp.bool_(True)
-    known = now.since_announcement | now.since_listing
+    ends_soon = (now.since_announcement | now.since_listing) & (state.time < plan.settle_time)
+    window = plan.settle_time - params.last_window
     return Row(
         time=time, utc=clock.utc, dt=clock.dt,
         last=jnp.exp(centre + book.displaced_ask - book.displaced_bid + side),
@@ -146,6 +147,6 @@ def _row(params: PathParams, plan: Plan, state: PathState, now: Due, clock: Cloc
         listed=now.listing, converted=now.conversion,
         settle=jnp.where(now.settlement, plan.settle_code, NO_SETTLE).astype(jnp.int32), settle_price=jnp.exp(value),
         has_settle_price=jnp.bool_(False), settle_draw=plan.settle_draw,
-        final_hour=known & (time >= plan.settle_time - params.last_window) & (state.time < plan.settle_time),
+        final_hour=ends_soon & (time >= window), averaging=ends_soon & (time > window),
         rebase=units, halted=(time >= plan.halt_from) & (time < plan.halt_until),
         restrike=_restrike(params, plan, state, now, clock))
