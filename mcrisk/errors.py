@@ -6,15 +6,20 @@ breached, 4 a precision target was not reached, 130 interrupted. No import of mc
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 
 
 def printable(text: object) -> str:
     """`text` as it may be put on a terminal: control, bidirectional and unpaired characters become escapes.
 
-    Names come from files we did not write; printed raw, they could move the cursor or hide a line.
+    Names come from files we did not write; printed raw, they could move the cursor or hide a line. Spaces of any width
+    stay: numbers are grouped with narrow ones.
     """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))
+    return "".join(
+        c if c.isprintable() or unicodedata.category(c) == "Zs" else c.encode("unicode_escape").decode("ascii")
+        for c in str(text)
+    )
 
 
 class McriskError(Exception):

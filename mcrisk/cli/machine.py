@@ -43,8 +43,13 @@ def warmup(
 
     asked = load_config(config, overrides(settings, backend=("execution.backend", backend)))
     checks.usable_backend(asked.execution.backend, f"--backend {asked.execution.backend}")
+    whole = asked.model_dump(mode="json")
     small = {"paths": asked.execution.lane_paths, "assumption_strip": False, "break_even": False}
-    short = validated(RunConfig, {**asked.model_dump(mode="json"), **small}, config)
+    one = {
+        "scenarios": whole["scenarios"][:1],
+        "scenario_feeds": {},
+    }  # scenarios are parameters: one compilation serves all
+    short = validated(RunConfig, {**whole, **small, **one}, config)
     from mcrisk.runs import run as compute
 
     with tempfile.TemporaryDirectory(prefix="mcrisk-warmup-") as folder:

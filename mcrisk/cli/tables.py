@@ -52,7 +52,7 @@ def print_headline(run: Run) -> None:
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     for i in shown:
         column = source.columns[i]
-        title = f"{column.title} ({column.unit})" if column.unit else column.title
+        title = f"{column.title}\n({column.unit})" if column.unit else column.title
         table.add_column(title, justify="right" if column.numeric else "left", no_wrap=i < 2)
     previous = ""
     for row in source.rows:
@@ -71,7 +71,7 @@ def print_verdicts(run: Run) -> None:
     source = headline.verdict_table(run, verdicts.judge(run))
     table = Table(title="\nLimits", title_justify="left", box=None, header_style="bold", padding=(0, 2, 0, 0))
     for column in source.columns:
-        table.add_column(column.title, justify="right" if column.numeric else "left")
+        table.add_column(column.title, justify="right" if column.numeric else "left", no_wrap=not column.numeric)
     for row in source.rows:
         table.add_row(*(Text(printable(cell.text), style=_COLOURS.get(cell.verdict, "")) for cell in row))
     console().print(table)

@@ -28,7 +28,7 @@ def test_further_errors_follow():
 def test_control_characters_never_reach_the_terminal(evil):
     assert printable(evil).isprintable()
     assert all(line.isprintable() for line in str(InputError(evil, evil, evil, evil)).splitlines())
-    assert printable("naïve ≥ 1 %") == "naïve ≥ 1 %"
+    assert printable("naïve ≥ 1\u202f%") == "naïve ≥ 1\u202f%"
 
 
 def test_errors_survive_the_way_between_processes():
