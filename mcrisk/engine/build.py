@@ -11,7 +11,8 @@ import numpy as np
 from mcrisk import paths as model
 from mcrisk.config.run import RunConfig
 from mcrisk.engine.accounts import Reference
-from mcrisk.engine.lanes import Cell, LaneResult, Streams, simulate_lanes
+from mcrisk.engine.lanes import LaneResult, simulate_lanes
+from mcrisk.engine.trip import Cell, Streams
 from mcrisk.engine.rulebook import build_markets, build_rulebook
 
 
@@ -50,7 +51,7 @@ def _feed(config: RunConfig, scenario: Any) -> Any:
     from mcrisk.config.scenario import FeedModel
 
     del config
-    return load_model("feeds", scenario.feed, FeedModel) if isinstance(scenario.feed, str) else scenario.feed
+    return load_model(FeedModel, "feeds", scenario.feed) if isinstance(scenario.feed, str) else scenario.feed
 
 
 _lanes = jax.jit(simulate_lanes, static_argnames=("dense",))
