@@ -9,7 +9,7 @@ import numpy as np
 
 from mcrisk.report import charts, figures
 from mcrisk.report import format as fmt
-from mcrisk.report.cells import GRID, TIMES
+from mcrisk.report.cells import TIMES
 from mcrisk.report.headline import scaled
 from mcrisk.report.model import Cell, Column, Figure, Panel, Section, Table, cell
 from mcrisk.report.source import NAN, Run, VenueInfo
@@ -209,13 +209,18 @@ def _timing(run: Run, kraken: VenueInfo, okx: VenueInfo, cells: figures.Cells) -
     )
     table = Table(
         "designs-timing",
-        "Paths with a first liquidation by then",
-        [Column("venue"), *(Column(fmt.seconds(float(t)), "percent") for t in TIMES[::5])],
+        "Paths with a first liquidation by then, and with a latent deficit above a share of open interest",
+        [
+            Column("venue"),
+            *(Column(f"by {fmt.seconds(float(t))}", "percent") for t in TIMES[::5]),
+            *(Column(f"latent > {fmt.plain_percent(x)}", "percent") for x in figures.THRESHOLDS),
+        ],
     )
+    at = figures.grid_positions()
     for _, venue, one in pair:
-        table.add(venue.name, *(float(x) for x in one.liquidated_by[::5]))
+        table.add(venue.name, *map(float, one.liquidated_by[::5]), *map(float, one.latent_exceed[at, 0]))
     medians = [one.median_first_liquidation for _, _, one in pair]
-    deep = [float(one.latent_exceed[int(np.argmin(np.abs(np.log(GRID / 0.01)))), 0]) for _, _, one in pair]
+    deep = [float(one.latent_exceed[figures.grid_positions()[2], 0]) for _, _, one in pair]
     see = (
         f"First chart: where nobody was liquidated before the news, half of the first liquidations come within "
         f"{fmt.seconds(medians[0])} at {kraken.name} and {fmt.seconds(medians[1])} at {okx.name}; "

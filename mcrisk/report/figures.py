@@ -26,6 +26,11 @@ def scenario_styles(run: Run) -> dict[int, str]:
     }
 
 
+def grid_positions() -> list[int]:
+    """Points of the exceedance grid nearest to `THRESHOLDS`."""
+    return [int(np.argmin(np.abs(np.log(GRID / x)))) for x in THRESHOLDS]
+
+
 def label(name: str) -> str:
     return name.replace("_", " ")
 
@@ -52,8 +57,7 @@ def exceedance_figure(run: Run, cells: Cells) -> Figure:
             )
         )
         for s, name in enumerate(run.scenarios):
-            at = [np.argmin(np.abs(np.log(GRID / x))) for x in THRESHOLDS]
-            rows = cells[venue.index, s].exceed[at]
+            rows = cells[venue.index, s].exceed[grid_positions()]
             table.add(
                 venue.name, name, *(cell(float(p), "percent", float(a), float(b), with_range=True) for p, a, b in rows)
             )
