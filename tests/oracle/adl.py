@@ -57,8 +57,10 @@ def deleverage(world: World, s: Situation, leftover: list[Account], triggered: b
         bankrupts = [Bankrupt(a, a.side, abs(a.q), a.zero_equity_price()) for a in s.worst_first(hit)]
     for b in bankrupts:
         b.price = _price(world, s, b)
+    hit_ids = {b.account.id for b in bankrupts if b.account is not None}
+    others = [a for a in world.open() if a.id not in hit_ids]
     for side in (LONG, SHORT):
-        _close_side(world, s, [b for b in bankrupts if b.side == side], side)
+        _close_side(world, s, [b for b in bankrupts if b.side == side], side, others)
 
 
 def _price(world: World, s: Situation, b: Bankrupt) -> float:
@@ -86,15 +88,16 @@ def score(world: World, s: Situation, a: Account) -> float:
     return profit / (abs(a.q) * a.entry) * notional / equity  # okx, pnl_leverage
 
 
-def _close_side(world: World, s: Situation, bankrupts: list[Bankrupt], side: int) -> None:
+def _close_side(world: World, s: Situation, bankrupts: list[Bankrupt], side: int, others: list[Account]) -> None:
     wanted = sum(b.size for b in bankrupts)
     if wanted <= 0.0:
         return
     mean = sum(b.size * b.price for b in bankrupts) / wanted
     winners = [
         a
-        for a in world.open()
-        if a.side == -side
+        for a in others
+        if a.q != 0.0
+        and a.side == -side
         and a.q * (s.mark - a.entry) > 0.0
         and a.equity(s.mark) > 0.0
         and a.cash + a.q * (mean - a.entry) >= 0.0

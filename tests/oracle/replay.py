@@ -17,7 +17,7 @@ from .ladders import liquidate
 from .liquidation import Situation, executable, unwind
 from .mark import MarkState
 from .rows import Row, rows_of
-from .settlement import Averages, settle, settlement_price
+from .settlement import Averages, pay_deficits, settle, settlement_price
 from .state import Tiers, World
 
 
@@ -208,11 +208,7 @@ def trade(world: World, market: Market, row: Row, peak: float) -> None:
     unwind(world, s, fund_may=not inventory_trigger(world, market.mark, peak, row.time))
     leftover = liquidate(world, s)
     deleverage(world, s, leftover, inventory_trigger(world, market.mark, peak, row.time))
-    for a in world.accounts:
-        if a.closed_now and a.cash < 0.0 and not a.keeps_deficit:
-            paid = world.fund_pays(-a.cash)
-            a.gain(paid)
-            world.note("fund", a, 0.0, market.mark, paid, 0.0, -paid)
+    pay_deficits(world, [a for a in world.accounts if a.closed_now and not a.keeps_deficit], market.mark, "fund")
 
 
 def _result(

@@ -60,8 +60,7 @@ def settle(world: World, price: float) -> None:
         outside.buy(-outside.q, price)
     for a in settled:
         _close(world, a, price, rule.fee, profits)
-    deficits = {a.order: -a.cash for a in settled if a.cash < 0.0}
-    share = _pay_from_fund(world, deficits, price)
+    deficits, share = pay_deficits(world, settled, price, "deficit")
     if rule.deficits == "fund_then_profit_cut":
         lacking += sum(deficits.values()) * (1.0 - share)
         _cut_profits(world, settled, profits, deficits, share, lacking, price)
@@ -91,17 +90,18 @@ def _close(world: World, a: Account, price: float, fee_rate: float, profits: dic
     world.note("settlement", a, -q, price, profit - fee, fee)
 
 
-def _pay_from_fund(world: World, deficits: dict[int, float], price: float) -> float:
-    """The fund pays all deficits in the same proportion. Returns that proportion."""
+def pay_deficits(world: World, gone: list[Account], price: float, stage: str) -> tuple[dict[int, float], float]:
+    """The fund pays all negative balances in the same proportion. Returns the deficits and that proportion."""
+    deficits = {a.order: -a.cash for a in gone if a.cash < 0.0}
     total = sum(deficits.values())
     if total <= 0.0:
-        return 1.0
+        return deficits, 1.0
     paid = world.fund_pays(total)
     for order, deficit in deficits.items():
         a, part = world.accounts[order], deficit * paid / total
         a.gain(part)
-        world.note("deficit", a, 0.0, price, part, 0.0, -part)
-    return paid / total
+        world.note(stage, a, 0.0, price, part, 0.0, -part)
+    return deficits, paid / total
 
 
 def _cut_profits(
