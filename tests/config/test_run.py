@@ -129,8 +129,10 @@ def test_a_run_is_frozen_and_survives_json(world):
     run = load(world)
     with pytest.raises(ValidationError):
         run.paths = 5
-    again = RunConfig.model_validate(json.loads(run.model_dump_json()))
-    assert again == run
+    stored = json.loads(run.model_dump_json())
+    assert RunConfig.model_validate(stored) == run
+    assert load_config(stored) == run == load_config(run)
+    assert load_config(stored, ["venues.kraken-preipo.liquidity=made", "paths=5"]).paths == 5
 
 
 def test_python_arguments_may_be_names():
