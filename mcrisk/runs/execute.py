@@ -190,7 +190,7 @@ def _judge(future: Any, block: Block, attempt: int) -> None:
 
 def _origin(error: BaseException) -> str | None:
     """The innermost line of ours that an error of a worker passed through."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if "mcrisk" in f.filename] if error.__traceback__ else []
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "mcrisk" in frame.filename]
     return f"raised at {Path(frames[-1].filename).name}:{frames[-1].lineno}, in {frames[-1].name}" if frames else None
 
 
@@ -215,14 +215,15 @@ def _client(workers: int | None, scheduler: str | None, blocks: int) -> Iterator
     with _quiet(), _hidden_main(), tempfile.TemporaryDirectory(prefix="mcrisk-") as scratch:
         # A nanny's children get their variables before Python starts, hence before jax is loaded.
         spawn = {**dask.config.get("distributed.nanny.pre-spawn-environ", {}), **environment()}
+        local = {
+            "n_workers": count, "threads_per_worker": 1, "processes": True, "host": "127.0.0.1",
+            "local_directory": scratch, "silence_logs": logging.CRITICAL,
+            # no dashboards; the scheduler's status port is any free one, seen from this machine only
+            "dashboard_address": "127.0.0.1:0", "worker_dashboard_address": None,
+            "scheduler_kwargs": {"dashboard": False},
+        }  # fmt: skip
         with dask.config.set({**_SETTINGS, "distributed.nanny.pre-spawn-environ": spawn}):
-            with (
-                LocalCluster(
-                    n_workers=count, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None,
-                    worker_dashboard_address=None, local_directory=scratch, silence_logs=logging.CRITICAL,
-                ) as cluster,
-                Client(cluster) as client,
-            ):  # fmt: skip
+            with LocalCluster(**local) as cluster, Client(cluster) as client:
                 yield client, _cores(count)
 
 

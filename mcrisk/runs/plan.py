@@ -14,7 +14,7 @@ import numpy as np
 
 from mcrisk.errors import InputError
 
-PROCESS_BYTES = 450 * 2**20  # a worker with jax loaded and a compiled step, measured; stated, not enforced
+PROCESS_BYTES = 1300 * 2**20  # peak of a worker that compiles a step, measured; stated, not enforced
 ACCOUNT_SUMS = {"liquidated": "int64", "deleveraged": "int64", "pnl_sum": "float64"}
 
 
@@ -166,13 +166,14 @@ class Plan:
         return self.block_paths * per_path + layout.accounts * account + bands
 
     def store_bytes(self) -> int:
-        """Disk space to expect. Per-path floats hardly compress; histograms are mostly zeros and shrink tenfold."""
+        """Disk space to expect: per-path floats hardly compress, histograms to a third, every small file wastes 2 KiB."""
         per_path = sum(np.dtype(f.dtype).itemsize for f in self.layout.fields)
         cells = len(self.venues) * len(self.scenarios)
         rows = cells * self.paths * per_path
-        sums = cells * self.blocks_per_cell * (self.block_bytes() - self.block_paths * per_path) // 8
+        files = len(self.layout.fields) + len(ACCOUNT_SUMS) + len(self.layout.band_edges) + 4
+        sums = (self.block_bytes() - self.block_paths * per_path) // 3 + 2048 * files
         extra = sum(len(v.venues) * len(v.scenarios) * v.paths for v in self.variants) * 8 * len(self.variant_fields)
-        return rows + sums + extra + 2**20
+        return rows + cells * self.blocks_per_cell * sums + extra + 2**20
 
     def worker_bytes(self) -> int:
         """Memory of one worker: the process, the engine's working set, and the block's results with one copy."""

@@ -105,7 +105,7 @@ class RunResult:
         )
 
     def _repr_html_(self) -> str:
-        """The facts and, when finished, the metrics of the last scenario as a table. Everything from outside is escaped."""
+        """The facts and, when finished, the metrics of the last scenario. Everything from outside is escaped."""
         facts = {
             "store": self.path,
             "seed": self.tree.attrs.get("seed"),

@@ -1,4 +1,4 @@
-"""Which worker gets which block: venues whole to one worker, because each venue is a compilation; then whoever is idle helps."""
+"""Which worker gets which block: a venue to one worker, because it is a compilation; then whoever is idle helps."""
 
 from __future__ import annotations
 

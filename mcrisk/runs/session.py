@@ -47,7 +47,7 @@ class Engine:
         prepare: (config, venue name, scenario name) → parameters of a cell, picklable and small.
         run_block: (parameters, first_path, n, forced) → BlockResult; importable in a worker.
         variants: config → further cells.
-        summarise: (tree of the store, config) → group name → dataset, written after the blocks (metrics, break_even, strip).
+        summarise: (tree of the store, config) → group name → dataset (metrics, break_even, strip).
         identity: config → further facts that decide bits (content of files, compiler).
     """
 

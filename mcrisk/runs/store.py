@@ -1,7 +1,7 @@
 """The results store of a run: created whole before anything is computed, then filled block by block, in any order.
 
-A block is written data first, mark last. Each chunk is one file that appears by rename, so a reader sees the old one or the
-new one; what `done` does not count is never read. Writing a block again writes the same bytes.
+A block is written data first, mark last. Each chunk is one file that appears by rename, so a reader sees the old one or
+the new one; what `done` does not count is never read. Writing a block again writes the same bytes.
 """
 
 from __future__ import annotations

@@ -126,7 +126,7 @@ def compile_cache() -> Path | None:
 
 
 def _pin_process(core: int) -> None:
-    """All threads of this process onto one core, so that jax sizes its pools to one and workers do not disturb each other."""
+    """All threads of this process onto one core: jax then sizes its pools to one, and workers stay apart."""
     threads = Path("/proc/self/task")
     for thread in threads.iterdir() if threads.is_dir() else ():
         try:

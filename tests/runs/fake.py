@@ -195,7 +195,7 @@ def run_here(config: Config, out: Path) -> None:
 
 
 def main(argv: list[str]) -> None:
-    """`python -m tests.runs.fake OUT PATHS WORKERS DELAY TRAP`: a run in a process of its own, for tests that kill it."""
+    """`python -m tests.runs.fake OUT PATHS WORKERS DELAY TRAP`: a run in its own process, for tests that kill it."""
     out, paths, workers, delay, trap = argv
     config = Config(int(paths), delay=float(delay), trap=trap, execution=Execution(workers=int(workers)))
     print(run_with(engine(), config, out, reporter()), flush=True)

@@ -47,8 +47,9 @@ def finish(process: subprocess.Popen) -> str:
     return text
 
 
-def run(out: Path, **options) -> Path:
-    finish(start(out, **options))
+def run(out: Path, paths: int = 96, workers: int = 2, trap: str = "") -> Path:
+    """A run whose client is this process."""
+    run_with(fake.engine(), fake.Config(paths, trap=trap, execution=fake.Execution(workers=workers)), out)
     return out
 
 
@@ -102,8 +103,7 @@ def test_kill_9_of_everything_then_the_same_command(undisturbed, tmp_path):
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     assert 0 < done_blocks(out) < 18 and not open_run(out).complete
-    text = finish(start(out))
-    assert "resuming" in text
+    assert "resuming" in finish(start(out))
     assert content(out) == content(undisturbed)
 
 
