@@ -238,14 +238,14 @@ SKELETONS: dict[str, dict[str, Any]] = {
             },
             {**MEDIAN3, "bound_first": False, "protocol_step": (0.005, 0.02)},
             {**HL_FUNDING, "premium": "impact", "basis": "mark", "multiplier": (0.1, 1.0)},
-            _margin("marginal", "contracts"),
+            MARGINAL,
         ),
         (
             EXTERNAL,
             {**OKX_LIMITS, "premium_of": "last", "limits_orders": False},
             {"kind": "mid_average", "average": (30.0, 600.0)},
             {**HL_FUNDING, "premium": "impact", "basis": "oracle", "multiplier": (0.1, 1.0)},
-            _margin("marginal", "contracts"),
+            MARGINAL,
         ),
         liquidation={
             "kind": "tier_step_down",

@@ -122,7 +122,7 @@ def _venue(rng: random.Random, skeleton: str, start: float, scale: float, pace: 
                 "open_interest": scale,
             },
             "fund": {
-                "initial": rng.choice([0.0, _log(rng, 1e-4, 0.1)]),
+                "initial": 0.0 if "backstop" in data else rng.choice([0.0, _log(rng, 1e-4, 0.1)]),  # one or the other
                 "usable_share": rng.choice([1.0, 0.5]),
                 "unwind_share_of_depth": rng.uniform(0.1, 1.0),
             },
