@@ -86,11 +86,12 @@ def _worry(run: Run, venue: VenueInfo, scenario: int) -> str:
     worst = f" and {fmt.percent(p_worst.estimate)} under {name}" if p_worst and fmt.known(p_worst.estimate) else ""
     return (
         f"{venue.name} worries most: its insurance fund runs dry with probability {fmt.percent(p.estimate)} "
-        f"in {_horizon(run)}{worst}{tail}."
+        f"in {horizon(run)}{worst}{tail}."
     )
 
 
-def _horizon(run: Run) -> str:
+def horizon(run: Run) -> str:
+    """The simulated time as people say it."""
     horizon = run.config.get("horizon") or (run.config.get("grid") or {}).get("horizon")
     return f"{horizon / 86400:.0f} days" if fmt.known(horizon) and horizon >= 86400 else "the horizon"
 

@@ -163,7 +163,7 @@ def _environment(html: bool) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["md"] = _markdown_text
+    environment.filters.update(md=_markdown_text, nb=fmt.unbroken)
     environment.globals.update(words=VERDICT_WORDS, is_figure=lambda b: isinstance(b, Figure))
     return environment
 

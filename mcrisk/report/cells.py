@@ -10,7 +10,6 @@ from mcrisk.report.source import NAN, Run
 
 GRID = np.geomspace(1e-4, 1.0, 33)  # deficit as a share of one-sided open interest
 BINS = (0.0, 0.001, 0.005, 0.01, 0.02, 0.05, 0.10, 0.20)  # edges of the loss histogram, last one open
-TIMES = np.concatenate([[0.0, 10.0, 30.0], np.geomspace(60.0, 172_800.0, 36)])
 PAYERS = (
     ("traders_loss", "traders' collateral"),
     ("fund_loss", "insurance fund"),
@@ -29,6 +28,7 @@ USED = (
     *(name for name, _ in PAYERS),
 )
 TAIL = 0.01
+DUST = 1e-9  # of open interest; less is rounding
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,6 @@ class CellSummary:
     payers_mean: dict[str, float]
     payers_tail: dict[str, float]
     tail_paths: int
-    liquidated_by: np.ndarray  # share of paths whose first liquidation is at most TIMES after the event
     median_first_liquidation: float  # over the paths whose first one comes after the event
     liquidated_before: float  # share of paths with a liquidation before the event
     liquidated_mean: float
@@ -64,8 +63,9 @@ def exceedance(values: np.ndarray, grid: np.ndarray) -> np.ndarray:
 
 def _histogram(share: np.ndarray) -> np.ndarray:
     share = np.nan_to_num(share, nan=0.0)
-    counts = np.histogram(share[share > 0], bins=[*BINS, np.inf])[0]
-    return np.concatenate([[np.sum(share <= 0)], counts]) / share.size
+    hit = share > DUST
+    counts = np.histogram(share[hit], bins=[*BINS, np.inf])[0]
+    return np.concatenate([[np.sum(~hit)], counts]) / share.size
 
 
 def _mean(values: np.ndarray) -> float:
@@ -91,7 +91,6 @@ def summarise(values: dict[str, np.ndarray], open_interest: float) -> CellSummar
         payers_mean={name: _mean(values[name]) / open_interest for name, _ in PAYERS},
         payers_tail={name: _mean(values[name][tail]) / open_interest for name, _ in PAYERS},
         tail_paths=int(tail.size),
-        liquidated_by=np.searchsorted(np.sort(wait), TIMES, side="right") / n,
         median_first_liquidation=float(np.median(wait[wait >= 0])) if (wait >= 0).any() else NAN,
         liquidated_before=float(np.sum(wait < 0)) / n,
         liquidated_mean=_mean(values["liquidated_notional"]) / open_interest,

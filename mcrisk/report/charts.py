@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mcrisk.report import format as fmt
-from mcrisk.report.cells import BINS, GRID, PAYERS, TIMES, CellSummary
+from mcrisk.report.cells import BINS, GRID, PAYERS, CellSummary
 from mcrisk.report.svg import Plot, Scale, around_event, linear, logarithmic, text_at
 
 STYLES = ("s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7")
@@ -73,6 +73,7 @@ def fan(
     height: int = 250,
 ) -> str:
     """last, index and mark around the event: edges at two quantiles, the mark's range filled, medians thin."""
+    time, series = _step_at_event(time, series)
     plot = Plot(
         around_event(float(time[0]), float(time[-1])),
         linear(*span, _change),
@@ -81,6 +82,7 @@ def fan(
         f"{name}: last, index and mark around the event",
         width,
         height,
+        left=66,
     )
     plot.vertical(0.0, "event", "q")
     if "mark" in series:
@@ -93,22 +95,41 @@ def fan(
     return plot.render()
 
 
-def share_over_time(
-    name: str, lines: Sequence[tuple[str, np.ndarray]], y_title: str, width: int = 380, height: int = 250
+def _step_at_event(time: np.ndarray, series: dict[str, np.ndarray]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Hold the last value before the event until the event, so that a jump is drawn as one."""
+    at = int(np.searchsorted(time, 0.0))
+    if at == 0 or at == len(time):
+        return time, series
+    held = {key: np.insert(values, at, values[at - 1], axis=0) for key, values in series.items()}
+    return np.insert(time, at, -1e-3), held
+
+
+def over_time(
+    name: str,
+    time: np.ndarray,
+    lines: Sequence[tuple[str, np.ndarray]],
+    y_title: str,
+    width: int = 380,
+    height: int = 250,
 ) -> str:
-    """Cumulative share of paths over time since the event."""
-    top = max([0.05, *(float(np.max(v)) for _, v in lines)])
+    """Relative differences over time from the event."""
+    values = np.concatenate([v[np.isfinite(v)] for _, v in lines])
+    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.1)
+    pad = 0.06 * max(high - low, 0.02)
     plot = Plot(
-        around_event(0.0, float(TIMES[-1])),
-        linear(0.0, min(1.0, top * 1.05), fmt.plain_percent),
+        around_event(float(time[0]), float(time[-1])),
+        linear(min(low, 0.0) - pad, max(high, 0.0) + pad, lambda v: _change(1 + v)),
         "time from the event",
         y_title,
         name,
         width,
         height,
+        left=66,
     )
-    for style, values in lines:
-        plot.line(TIMES, values, style)
+    plot.vertical(0.0, "event", "q")
+    held, series = _step_at_event(time, {str(k): v for k, (_, v) in enumerate(lines)})
+    for k, (style, _) in enumerate(lines):
+        plot.line(held, series[str(k)], style)
     return plot.render()
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from mcrisk.report import charts, figures
 from mcrisk.report import format as fmt
-from mcrisk.report.cells import TIMES
+from mcrisk.report.answer import horizon
 from mcrisk.report.headline import scaled
 from mcrisk.report.model import Cell, Column, Figure, Panel, Section, Table, cell
 from mcrisk.report.source import NAN, Run, VenueInfo
@@ -17,7 +17,7 @@ from mcrisk.risk.intervals import paired_difference
 
 ANCHORED = ("kraken-preipo", "kraken")
 SELF_REFERENTIAL = ("okx-premarket-perp", "okx-preipo-perp", "okx-prelaunch-futures", "okx")
-VISIBLE = 0.02  # a mark this far from its own book is called detached
+VISIBLE = 0.10  # a mark this far from its own book is called detached
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ class Detachment:
     mark_then: float
     half_way: float  # seconds until the mark has made half of its own largest fall
     index_delay: float  # same for the index
+    lowest: float  # largest fall of the last trade at the low quantile, and largest rise at the high one
+    highest: float
 
 
 def pick(run: Run, wanted: tuple[str, ...]) -> VenueInfo | None:
@@ -42,14 +44,14 @@ def pick(run: Run, wanted: tuple[str, ...]) -> VenueInfo | None:
     return None
 
 
-def detachment(time: np.ndarray, series: dict[str, np.ndarray], low: int) -> Detachment:
+def detachment(time: np.ndarray, series: dict[str, np.ndarray], low: int, high: int) -> Detachment:
     """Read off the fan's lower edge."""
     after = time >= 0
     t, last, mark = time[after], series["last"][after, low], series["mark"][after, low]
     index = series.get("index", series["mark"])[after, low]
     gap = mark / last - 1
     if not np.isfinite(gap).any():
-        return Detachment(*(NAN,) * 7)
+        return Detachment(*(NAN,) * 9)
     k = int(np.nanargmax(np.abs(gap)))
     wide = np.abs(gap) > VISIBLE
     steps = np.diff(t, append=t[-1])
@@ -61,6 +63,8 @@ def detachment(time: np.ndarray, series: dict[str, np.ndarray], low: int) -> Det
         float(mark[k] - 1),
         _half_way(t, mark),
         _half_way(t, index),
+        float(np.nanmin(last) - 1),
+        float(np.nanmax(series["last"][after, high]) - 1),
     )
 
 
@@ -96,7 +100,7 @@ def section(run: Run, cells: figures.Cells) -> Section:
         _okx_sentence(run, okx, cells, gaps.get(okx.index)),
         _contrast(run, kraken, okx),
     ]
-    out.blocks += [_timing(run, kraken, okx, cells), _numbers(run, kraken, okx, cells, gaps)]
+    out.blocks += [_hiding(run, kraken, okx, cells), _numbers(run, kraken, okx, cells, gaps)]
     return out
 
 
@@ -106,7 +110,7 @@ def _fans(run: Run, both: list[tuple[VenueInfo, dict[str, np.ndarray]]], gaps: d
     low, middle, high = positions
     span = figures.span_of([s for _, s in both], low, high)
     for venue, series in both:
-        gaps[venue.index] = detachment(time, series, low)
+        gaps[venue.index] = detachment(time, series, low, high)
     panels = [Panel(v.name, charts.fan(v.name, time, s, middle, low, high, span, 460, 300)) for v, s in both]
     a, b = (gaps[v.index] for v, _ in both)
     see = (
@@ -153,16 +157,25 @@ def _kraken_sentence(run: Run, venue: VenueInfo, gap: Detachment | None) -> str:
 
 def _okx_sentence(run: Run, venue: VenueInfo, cells: figures.Cells, gap: Detachment | None) -> str:
     one = cells[venue.index, run.shock]
-    follows = ""
-    if gap is not None and fmt.known(gap.half_way):
-        follows = f"the mark follows its own trades, halfway down after {fmt.seconds(gap.half_way)}, so "
     first = one.median_first_liquidation
-    start = f"liquidations start {fmt.seconds(first)} after the news (median) and " if fmt.known(first) else ""
-    return (
-        f"{venue.name}: {follows}{start}{fmt.percent(one.liquidated_mean)} of open interest is sold into the "
-        f"book that sets the index, "
-        f"on average over all paths."
-    )
+    parts = []
+    if gap is not None and fmt.known(gap.half_way):
+        parts.append(f"the mark follows its own trades and is halfway down after {fmt.seconds(gap.half_way)}")
+    if fmt.known(first) and one.liquidated_before < 0.5:
+        parts.append(f"liquidations start {fmt.seconds(first)} after the news (median)")
+    sold = f"{fmt.percent(one.liquidated_mean)} of open interest is liquidated over {horizon(run)}"
+    if one.liquidated_mean > 1:
+        sold += " (positions are opened again)"
+    parts.append(f"{sold}, sold into the very book that sets the index")
+    if gap is not None and fmt.known(gap.lowest):
+        moved = f"{fmt.signed_percent(gap.lowest)} and {fmt.signed_percent(gap.highest)}"
+        parts.append(f"which slides as far as {moved} within {fmt.seconds(_reach(run))}")
+    return f"{venue.name}: {', '.join(parts[:-1])}{', ' if parts[:-1] else ''}{parts[-1]}."
+
+
+def _reach(run: Run) -> float:
+    """How long after the event the bands go on, s."""
+    return float(run.group("bands")["time"].values[-1])
 
 
 def _contrast(run: Run, kraken: VenueInfo, okx: VenueInfo) -> str:
@@ -189,53 +202,45 @@ def _contrast(run: Run, kraken: VenueInfo, okx: VenueInfo) -> str:
     )
 
 
-def _timing(run: Run, kraken: VenueInfo, okx: VenueInfo, cells: figures.Cells) -> Figure:
+def _hiding(run: Run, kraken: VenueInfo, okx: VenueInfo, cells: figures.Cells) -> Figure:
+    """How far the mark is from its own book over time, and what hides behind it."""
     pair = [("s2", kraken, cells[kraken.index, run.shock]), ("s3", okx, cells[okx.index, run.shock])]
-    when = charts.share_over_time(
-        "Share of paths with a first liquidation, by time after the event",
-        [(style, one.liquidated_by) for style, _, one in pair],
-        "paths with a liquidation",
-        460,
-        300,
-    )
-    hidden = charts.exceedance(
-        "Latent deficit",
-        [(style, one.latent_exceed) for style, _, one in pair],
-        run.n_paths,
-        [],
-        "latent deficit, % of one-sided open interest",
-        460,
-        300,
-    )
-    table = Table(
-        "designs-timing",
-        "Paths with a first liquidation by then, and with a latent deficit above a share of open interest",
-        [
-            Column("venue"),
-            *(Column(f"by {fmt.seconds(float(t))}", "percent") for t in TIMES[::5]),
-            *(Column(f"latent > {fmt.plain_percent(x)}", "percent") for x in figures.THRESHOLDS),
-        ],
-    )
+    columns, panels, gaps = [Column("venue")], [], {}
+    if run.has("bands"):
+        data = run.group("bands")
+        time, q = data["time"].values.astype(float), data["quantile"].values
+        low = figures.quantile_positions(q)[0]
+        for _, venue, _ in pair:
+            series = figures.band_series(run, venue, run.shock)
+            if {"last", "mark"} <= set(series):
+                gaps[venue.index] = series["mark"][:, low] / series["last"][:, low] - 1
+        shown = figures.time_positions(time)
+        columns += [Column(f"gap {fmt.seconds(float(time[i]))}", "signed_percent") for i in shown]
+    if len(gaps) == len(pair):
+        lines = [(style, gaps[venue.index]) for style, venue, _ in pair]
+        title = f"mark over last trade, both at their {fmt.plain_percent(float(q[low]))} quantile"
+        panels.append(
+            Panel(title, charts.over_time("Mark over last trade", time, lines, "mark over last − 1", 460, 300))
+        )
+    else:
+        columns = columns[:1]
+    curves = [(style, one.latent_exceed) for style, _, one in pair]
+    axis = "latent deficit, % of one-sided open interest"
+    panels.append(Panel("latent deficit", charts.exceedance("Latent deficit", curves, run.n_paths, [], axis, 460, 300)))
+    columns += [Column(f"latent > {fmt.plain_percent(x)}", "percent") for x in figures.THRESHOLDS]
+    table = Table("designs-hiding", "Gap of mark to last trade, and probability of a latent deficit above", columns)
     at = figures.grid_positions()
     for _, venue, one in pair:
-        table.add(venue.name, *map(float, one.liquidated_by[::5]), *map(float, one.latent_exceed[at, 0]))
-    medians = [one.median_first_liquidation for _, _, one in pair]
-    deep = [float(one.latent_exceed[figures.grid_positions()[2], 0]) for _, _, one in pair]
+        gap = [float(gaps[venue.index][i]) for i in shown] if len(columns) > 1 + len(at) else []
+        table.add(venue.name, *gap, *map(float, one.latent_exceed[at, 0]))
+    deep = [float(one.latent_exceed[at[2], 0]) for _, _, one in pair]
     see = (
-        f"First chart: where nobody was liquidated before the news, half of the first liquidations come within "
-        f"{fmt.seconds(medians[0])} at {kraken.name} and {fmt.seconds(medians[1])} at {okx.name}; "
-        f"second chart: a hidden deficit above 1{fmt.NARROW}% of open interest appears on "
-        f"{fmt.percent(deep[0])} and {fmt.percent(deep[1])} of the paths."
+        f"A mark above its own book hides losses: a latent deficit above {fmt.plain_percent(figures.THRESHOLDS[2])} of "
+        f"open interest appears on {fmt.percent(deep[0])} of the paths at {kraken.name} and on {fmt.percent(deep[1])} "
+        f"at {okx.name}."
     )
-    return Figure(
-        "designs-timing",
-        "When it is noticed, and what hides until then",
-        see,
-        [Panel("first liquidation", when), Panel("latent deficit", hidden)],
-        [("s2", kraken.name), ("s3", okx.name)],
-        table,
-        wide=True,
-    )
+    legend = [(style, venue.name) for style, venue, _ in pair]
+    return Figure("designs-hiding", "What hides behind the mark", see, panels, legend, table, wide=True)
 
 
 def _numbers(run: Run, kraken: VenueInfo, okx: VenueInfo, cells: figures.Cells, gaps: dict[int, Detachment]) -> Table:
@@ -255,6 +260,8 @@ def _numbers(run: Run, kraken: VenueInfo, okx: VenueInfo, cells: figures.Cells, 
         table.add(f"time more than {fmt.plain_percent(VISIBLE)} apart", *get("lasts", fmt.seconds))
         table.add("index halfway down after", *get("index_delay", fmt.seconds))
         table.add("mark halfway down after", *get("half_way", fmt.seconds))
+        table.add("last trade, lowest at the low quantile", *get("lowest", fmt.signed_percent))
+        table.add("last trade, highest at the high quantile", *get("highest", fmt.signed_percent))
     first = [cells[v.index, run.shock].median_first_liquidation for v in pair]
     before = [cells[v.index, run.shock].liquidated_before for v in pair]
     table.add("paths with a liquidation before the news", *(Cell(x, fmt.percent(x)) for x in before))

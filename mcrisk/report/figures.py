@@ -31,6 +31,11 @@ def grid_positions() -> list[int]:
     return [int(np.argmin(np.abs(np.log(GRID / x)))) for x in THRESHOLDS]
 
 
+def time_positions(time: np.ndarray) -> list[int]:
+    """Positions of the band times nearest to `SHOWN_TIMES`."""
+    return sorted({int(np.argmin(np.abs(time - t))) for t in SHOWN_TIMES if t <= time[-1]})
+
+
 def label(name: str) -> str:
     return name.replace("_", " ")
 
@@ -224,7 +229,7 @@ def fan_figure(run: Run) -> Figure | None:
 def fan_table(run: Run, venues: list[VenueInfo], s: int, time: np.ndarray, positions: tuple[int, int, int]) -> Table:
     """The numbers under a fan chart at a few times after the event."""
     q = run.group("bands")["quantile"].values
-    at = sorted({int(np.argmin(np.abs(time - t))) for t in SHOWN_TIMES if t <= time[-1]})
+    at = time_positions(time)
     columns = [
         Column("venue"),
         Column("series"),

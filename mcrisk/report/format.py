@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from typing import Any
 
-NARROW = "\u202f"  # narrow no-break space between a number and its unit
+NARROW = " "  # between a number and its unit; HTML and SVG make it a narrow no-break space, see `unbroken`
 NOT_RESOLVED = "not resolved"
 DASH = "–"
 
@@ -57,6 +58,14 @@ def clean_tree(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [clean_tree(v) for v in value]
     return value
+
+
+_UNIT_GAP = re.compile(r"(?<=[\d<]) (?=(?:%|pp|k|M|B|ms|s|min|h|d)(?!\w)|\d{3}(?!\d))|(?<=<) (?=\d)")
+
+
+def unbroken(text: Any) -> str:
+    """The text with narrow no-break spaces inside numbers and before their units."""
+    return _UNIT_GAP.sub("\u202f", str(text))
 
 
 def known(value: Any) -> bool:

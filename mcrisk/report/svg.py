@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from markupsafe import Markup, escape
 
-from mcrisk.report.format import clean
+from mcrisk.report.format import clean, unbroken
 
 Ticks = list[tuple[float, str]]
 
@@ -176,4 +176,5 @@ class Plot:
 
 def text_at(x: float, y: float, text: str, style: str, anchor: str = "start") -> str:
     """One escaped text element at pixel coordinates."""
-    return f'<text class="{style}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(clean(text))}</text>'
+    shown = escape(unbroken(clean(text)))
+    return f'<text class="{style}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{shown}</text>'

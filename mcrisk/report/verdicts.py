@@ -78,7 +78,7 @@ def break_even(run: Run, venue: VenueInfo, direction: str) -> Interval | None:
     found = Interval(*(float(part[k]) if k in part else NAN for k in ("estimate", "lower", "upper")))
     if all(math.isnan(v) for v in found):
         return None
-    if any(v < 0 for v in found):
+    if direction == "down" and not any(v > 0 for v in found):  # stored as a fall: −0.36
         return Interval(-found.estimate, -found.upper, -found.lower)
     return found
 

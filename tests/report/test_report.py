@@ -161,7 +161,7 @@ def test_every_figure_has_a_sentence_and_a_table(made):
 
 def test_the_two_designs_are_told_apart_by_numbers(made):
     section = made.html.split('id="two-designs"')[1].split("</section>")[0]
-    assert "while the mark still says" in section and "sold into the book that sets the index" in section
+    assert "while the mark still says" in section and "sold into the very book that sets the index" in section
     rows = {r["measure"]: r for r in made.json["tables"]["designs"]["rows"]}
     lasts = next(v for k, v in rows.items() if k.startswith("time more than"))
     assert lasts["kraken-preipo"] > 10 * lasts["okx-premarket-perp"]

@@ -1,0 +1,93 @@
+"""Reading the judge's inputs out of the store."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from mcrisk.report import verdicts
+from mcrisk.report.answer import find_answer
+from mcrisk.report.source import Run
+from tests.report.synthetic import synthetic_tree
+
+NAN = float("nan")
+
+
+def run_with(**changes) -> Run:
+    """A small synthetic run with `/break_even` values or metrics replaced."""
+    tree = synthetic_tree(paths=64, accounts=3, venues=("okx-preipo-perp", "binance-preipo"), scenarios=("combined",))
+    if "break_even" in changes:
+        dims = ("venue", "direction")
+        values = np.array(changes["break_even"], dtype=float)
+        names = ("estimate", "lower", "upper")
+        data = {name: (dims, np.tile(values[:, k], (2, 1))) for k, name in enumerate(names)}
+        coordinates = {"venue": tree["paths"]["venue"].values, "direction": ["down", "up"]}
+        tree["break_even"] = xr.DataTree(xr.Dataset(data, coordinates))
+            xr.Dataset(data, {"venue": tree["paths"]["venue"].values, "direction": ["down", "up"]})
+        )
+    value = tree["metrics"]["value"]
+    for name, numbers in changes.get("metrics", {}).items():
+        value.loc[{"metric": name}] = numbers
+    return Run(tree)
+
+
+@pytest.mark.parametrize(
+    "stored, severity, colour",
+    [
+        ((-0.5, -0.54, -0.48), (0.5, 0.48, 0.54), "green"),
+        ((-0.2, -0.25, -0.15), (0.2, 0.15, 0.25), "red"),
+        ((-0.3, -0.34, -0.28), (0.3, 0.28, 0.34), "amber"),
+        ((-0.3, -0.5, -0.2), (0.3, 0.2, 0.5), "grey"),
+        ((NAN, NAN, -0.95), (NAN, 0.95, NAN), "green"),  # beyond the grid
+        ((NAN, NAN, -0.0), (NAN, 0.0, NAN), "grey"),  # nothing excluded
+    ],
+)
+def test_a_fall_is_read_back_as_a_severity(stored, severity, colour):
+    run = run_with(break_even=[stored, (0.6, 0.5, 0.75)])
+    found = verdicts.break_even(run, run.venues[0], "down")
+    assert all(a == b or math.isnan(a) and math.isnan(b) for a, b in zip(found, severity))
+    assert verdicts.judge(run)[0]["break_even_down"].colour == colour
+
+
+def test_a_rise_keeps_its_sign():
+    run = run_with(break_even=[(-0.5, -0.6, -0.4), (0.2, 0.15, 0.25)])
+    assert verdicts.break_even(run, run.venues[0], "up") == (0.2, 0.15, 0.25)
+    assert verdicts.judge(run)[0]["break_even_up"].colour == "red"
+
+
+def calm(fund_factor: float = 0.2, unresolved: bool = False) -> dict:
+    """Metrics of a run in which nothing is wrong."""
+    need = np.array([1.0, 0.9, NAN if unresolved else 1.1]) * fund_factor * 4e5
+    good = {
+        "required_fund_99": need, "required_fund_999": need, "p_fund_depleted": [0, 0, 5e-4], "p_unpaid": [0, 0, 5e-4],
+        "unpaid_mean": [0, 0, 0], "winners_haircut_es99": [0, 0, 0.01], "latent_deficit_99": [1e3, 900, 1100],
+        "cover_two": [1e3, 1e3, 1e3],
+    }  # fmt: skip
+    return {"metrics": good, "break_even": [(-0.9, -0.95, -0.84), (2.2, 1.7, 3.0)]}
+
+
+def test_nothing_to_worry_about():
+    run = run_with(**calm())
+    answer = find_answer(run, verdicts.judge(run))
+    assert answer.lever == "none" and "stays within its limits" in answer.worry
+
+
+def test_grey_lights_ask_for_more_paths():
+    run = run_with(**calm(unresolved=True))
+    answer = find_answer(run, verdicts.judge(run))
+    assert answer.lever == "paths" and "not every limit is resolved" in answer.worry
+
+
+def test_a_fund_within_reach_is_the_lever():
+    run = run_with(**calm(fund_factor=2.0))
+    answer = find_answer(run, verdicts.judge(run))
+    assert answer.lever == "fund" and answer.action.startswith("Raise the fund from")
+
+
+def test_broken_limits_fall_back_to_the_defaults():
+    run = run_with()
+    run.config["limits"] = {"nonsense": 1}
+    assert verdicts.limits_of(run).p_fund_depleted.amber == 0.01
