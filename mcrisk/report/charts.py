@@ -82,7 +82,7 @@ def fan(
         f"{name}: last, index and mark around the event",
         width,
         height,
-        left=66,
+        left=66 if width < 400 else 76,
     )
     plot.vertical(0.0, "event", "q")
     if "mark" in series:
@@ -124,7 +124,7 @@ def over_time(
         name,
         width,
         height,
-        left=66,
+        left=66 if width < 400 else 76,
     )
     plot.vertical(0.0, "event", "q")
     held, series = _step_at_event(time, {str(k): v for k, (_, v) in enumerate(lines)})

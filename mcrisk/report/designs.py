@@ -26,7 +26,7 @@ class Detachment:
 
     largest: float  # mark over last − 1, the largest
     at: float  # seconds after the event
-    lasts: float  # seconds during which it is more than VISIBLE
+    halves: float  # seconds from the event until half of the largest gap is closed
     last_then: float  # change of the last trade at that moment
     mark_then: float
     half_way: float  # seconds until the mark has made half of its own largest fall
@@ -53,12 +53,11 @@ def detachment(time: np.ndarray, series: dict[str, np.ndarray], low: int, high: 
     if not np.isfinite(gap).any():
         return Detachment(*(NAN,) * 9)
     k = int(np.nanargmax(np.abs(gap)))
-    wide = np.abs(gap) > VISIBLE
-    steps = np.diff(t, append=t[-1])
+    closed = np.nonzero(np.abs(gap[k:]) <= 0.5 * abs(gap[k]))[0]
     return Detachment(
         float(gap[k]),
         float(t[k]),
-        float(steps[wide].sum()),
+        float(t[k + closed[0]]) if closed.size else NAN,
         float(last[k] - 1),
         float(mark[k] - 1),
         _half_way(t, mark),
@@ -74,6 +73,11 @@ def _half_way(t: np.ndarray, values: np.ndarray) -> float:
         return NAN
     reached = np.nonzero(values <= 1 - 0.5 * (1 - np.nanmin(values)))[0]
     return float(t[reached[0]]) if reached.size else NAN
+
+
+def _closed(gap: Detachment) -> str:
+    """'after 50 min', or that it stayed open."""
+    return f"after {fmt.seconds(gap.halves)}" if fmt.known(gap.halves) else "after the time shown here"
 
 
 def section(run: Run, cells: figures.Cells) -> Section:
@@ -114,9 +118,8 @@ def _fans(run: Run, both: list[tuple[VenueInfo, dict[str, np.ndarray]]], gaps: d
     panels = [Panel(v.name, charts.fan(v.name, time, s, middle, low, high, span, 460, 300)) for v, s in both]
     a, b = (gaps[v.index] for v, _ in both)
     see = (
-        f"Compare the filled mark with the dotted last trade: at the low quantile they are more than "
-        f"{fmt.plain_percent(VISIBLE)} apart for "
-        f"{fmt.seconds(a.lasts)} at {both[0][0].name} and for {fmt.seconds(b.lasts)} at {both[1][0].name}."
+        f"Compare the filled mark with the dotted last trade at the low quantile: half of the largest gap is closed "
+        f"{_closed(a)} at {both[0][0].name} and {_closed(b)} at {both[1][0].name}."
     )
     return Figure(
         "designs-fan",
@@ -149,8 +152,7 @@ def _kraken_sentence(run: Run, venue: VenueInfo, gap: Detachment | None) -> str:
     return (
         f"{venue.name}: {fmt.seconds(gap.at)} after the news its own book trades at "
         f"{fmt.signed_percent(gap.last_then)} while the mark still says "
-        f"{fmt.signed_percent(gap.mark_then)}, and they stay more than {fmt.plain_percent(VISIBLE)} apart for "
-        f"{fmt.seconds(gap.lasts)}"
+        f"{fmt.signed_percent(gap.mark_then)}, and half of that gap is closed only {_closed(gap)}"
         f"{'; behind that mark ' + hidden if hidden else ''}."
     )
 
@@ -257,7 +259,7 @@ def _numbers(run: Run, kraken: VenueInfo, okx: VenueInfo, cells: figures.Cells, 
             return [Cell(value, show(value)) for value in (getattr(gaps[v.index], name) for v in pair)]
 
         table.add("largest mark-to-last gap at the low quantile", *get("largest", fmt.signed_percent))
-        table.add(f"time more than {fmt.plain_percent(VISIBLE)} apart", *get("lasts", fmt.seconds))
+        table.add("half of that gap closed after", *get("halves", fmt.seconds))
         table.add("index halfway down after", *get("index_delay", fmt.seconds))
         table.add("mark halfway down after", *get("half_way", fmt.seconds))
         table.add("last trade, lowest at the low quantile", *get("lowest", fmt.signed_percent))

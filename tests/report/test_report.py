@@ -163,7 +163,7 @@ def test_the_two_designs_are_told_apart_by_numbers(made):
     section = made.html.split('id="two-designs"')[1].split("</section>")[0]
     assert "while the mark still says" in section and "sold into the very book that sets the index" in section
     rows = {r["measure"]: r for r in made.json["tables"]["designs"]["rows"]}
-    lasts = next(v for k, v in rows.items() if k.startswith("time more than"))
+    lasts = next(v for k, v in rows.items() if k.startswith("half of that gap"))
     assert lasts["kraken-preipo"] > 10 * lasts["okx-premarket-perp"]
 
 

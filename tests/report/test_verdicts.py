@@ -26,8 +26,6 @@ def run_with(**changes) -> Run:
         data = {name: (dims, np.tile(values[:, k], (2, 1))) for k, name in enumerate(names)}
         coordinates = {"venue": tree["paths"]["venue"].values, "direction": ["down", "up"]}
         tree["break_even"] = xr.DataTree(xr.Dataset(data, coordinates))
-            xr.Dataset(data, {"venue": tree["paths"]["venue"].values, "direction": ["down", "up"]})
-        )
     value = tree["metrics"]["value"]
     for name, numbers in changes.get("metrics", {}).items():
         value.loc[{"metric": name}] = numbers

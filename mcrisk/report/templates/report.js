@@ -63,7 +63,7 @@ function tools(table) {
   const bar = document.createElement("div");
   bar.className = "tools";
   const rows = [...table.tBodies[0].rows];
-  if (rows.length > 12) {
+  if (rows.length > 16) {
     const box = document.createElement("input"), shown = document.createElement("output");
     box.type = "search";
     box.placeholder = "Filter rows";
