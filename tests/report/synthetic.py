@@ -241,9 +241,16 @@ def synthetic_tree(
     )
     groups["break_even"] = _break_even(shown, rng)
     groups["strip"] = _strip(shown, rng)
-    root = xr.Dataset(
+    root = _root(config or json.dumps(_config(venues, operator)), complete)
+    kept = {f"/{k}": v for k, v in groups.items() if k not in without}
+    return xr.DataTree.from_dict({"/": root, **kept})
+
+
+def _root(config: str | dict, complete: bool) -> xr.Dataset:
+    """The facts about a run that stand at the top of its store."""
+    return xr.Dataset(
         attrs={
-            "config": config or json.dumps(_config(venues, operator)),
+            "config": config,
             "complete": complete,
             "fingerprint": "3f9ac2d1e0b74655",
             "seed": 20261120,
@@ -253,8 +260,6 @@ def synthetic_tree(
             "timings": json.dumps({"wall_seconds": 214.0, "compile_seconds": 31.0}),
         }
     )
-    kept = {f"/{k}": v for k, v in groups.items() if k not in without}
-    return xr.DataTree.from_dict({"/": root, **kept})
 
 
 def _break_even(venues: list[str], rng: np.random.Generator) -> xr.Dataset:
