@@ -55,13 +55,13 @@ class Run(NamedTuple):
 
 
 @functools.partial(jax.jit, static_argnames=("steps", "parts"))
-def _simulate(p, keys, lo, forced, target, steps, parts):
+def _simulate(p, keys, lo, forced, target, zoom, steps, parts):
     def one(lo, company, forced):
         plan = paths.draw_plan(p, company, keys.venue, lo, jnp.uint32(0), forced)
         hints = paths.Hints(target[0], target[1] > 0)
 
         def step(state, k):
-            clock = paths.clock(p, plan.event_time, k)
+            clock = paths.clock(p, jnp.where(zoom > 0, zoom, plan.event_time), k)
             draws = paths.draws(company, keys.common, lo, jnp.uint32(0), k, p.volatility)
             state, row = paths.advance(p, plan, state, clock, draws, hints)
             return state, (state, row) if parts == "all" else (state.time, state.value, state.vol)
@@ -73,14 +73,14 @@ def _simulate(p, keys, lo, forced, target, steps, parts):
 
 
 def simulate(p: Any, count: int, first: int = 0, seed: int = 7, market: str = "SPCX", venue: str = "v", forced=None,
-             target: float | None = None, parts: str = "all") -> Run:
-    """`count` paths from number `first`; without liquidations."""
+             target: float | None = None, parts: str = "all", zoom: float = 0.0) -> Run:
+    """`count` paths from number `first`, without liquidations; `zoom` puts the fine steps elsewhere than at the event."""
     keys = paths.stream_keys(seed, "test", market, venue)
     keys = jax.tree.map(jnp.asarray, keys)
     lo = jnp.arange(first, first + count, dtype=jnp.uint32)
     hint = (jnp.float64(target or 1.0), jnp.float64(target is not None))
     steps = p.grid.slope.shape[-1] - 1
-    plan, out = _simulate(p, keys, lo, forced, hint, steps, parts)
+    plan, out = _simulate(p, keys, lo, forced, hint, jnp.float64(zoom), steps, parts)
     plan, out = jax.tree.map(np.asarray, (plan, out))
     if parts == "all":
         return Run(plan, *out)
