@@ -6,7 +6,7 @@ fractions of one-sided open interest for depth and flows. Shipped: `configs/pric
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Union
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -27,7 +27,7 @@ class Provenance(Model):
     note: str = ""
 
     @model_validator(mode="after")
-    def _assumption_has_note(self) -> "Provenance":
+    def _assumption_has_note(self) -> Provenance:
         if self.assumption and not self.note:
             raise ValueError(f"{self.field}: an assumption needs a note")
         if self.range is not None and self.range[0] > self.range[1]:
@@ -46,7 +46,7 @@ class HestonVolatility(Model):
 
     kind: Literal["heston"]
     sigma0: Positive
-    long_run: Positive             # long-run volatility, theta = long_run²
+    long_run: Positive  # long-run volatility, theta = long_run²
     kappa: NonNegative
     xi: NonNegative
     rho: Annotated[float, Field(ge=-0.999, le=0.999)] = 0.0
@@ -62,9 +62,7 @@ class TwoRegimeVolatility(Model):
     mean_stay_stressed: Seconds
 
 
-Volatility = Annotated[
-    Union[ConstantVolatility, HestonVolatility, TwoRegimeVolatility], Field(discriminator="kind")
-]
+Volatility = Annotated[ConstantVolatility | HestonVolatility | TwoRegimeVolatility, Field(discriminator="kind")]
 
 
 class MertonJumps(Model):
@@ -86,7 +84,7 @@ class KouJumps(Model):
     mean_down: Positive
 
 
-Jumps = Annotated[Union[MertonJumps, KouJumps], Field(discriminator="law")]
+Jumps = Annotated[MertonJumps | KouJumps, Field(discriminator="law")]
 
 
 class BasisNoise(Model):
@@ -105,14 +103,14 @@ class PostListing(Model):
 
     first_fortnight_vol: Positive = 1.65
     long_run_vol: Positive = 0.80
-    half_life: Seconds = 14 * 86400.0          # 10 sessions
+    half_life: Seconds = 14 * 86400.0  # 10 sessions
     overnight_share_of_variance: Fraction = 0.35
-    calendar: Literal["us", "always"] = "us"   # when a spot price exists
-    cross_earliest: Seconds = 39600.0          # local time of day of the first print
+    calendar: Literal["us", "always"] = "us"  # when a spot price exists
+    cross_earliest: Seconds = 39600.0  # local time of day of the first print
     cross_latest: Seconds = 48600.0
 
     @model_validator(mode="after")
-    def _cross_in_order(self) -> "PostListing":
+    def _cross_in_order(self) -> PostListing:
         if self.cross_earliest > self.cross_latest:
             raise ValueError("cross_earliest must not be later than cross_latest")
         return self
@@ -125,23 +123,23 @@ class PriceModel(Model):
     company: CompanyClass
     volatility: Volatility
     jumps: Jumps
-    drift: float = 0.0                         # of the price, per year; 0 = martingale
+    drift: float = 0.0  # of the price, per year; 0 = martingale
     basis: BasisNoise = BasisNoise()
     post_listing: PostListing = PostListing()
     provenance: tuple[Provenance, ...] = ()
 
 
 class Correlation(Model):
-    """How the markets of a run hang together: one common factor for diffusion, a share of the jumps hits all at once."""
+    """How the markets of a run hang together: one common factor of diffusion, a share of the jumps hits all at once."""
 
-    diffusion: Fraction = 0.5                  # of the Brownian parts, every pair
+    diffusion: Fraction = 0.5  # of the Brownian parts, every pair
     common_jump_share: Annotated[float, Field(ge=0, lt=1)] = 0.3
-    crypto_collateral: Fraction = 0.3          # of value with a crypto collateral asset; reserved, no rule uses it yet
+    crypto_collateral: Fraction = 0.3  # of value with a crypto collateral asset; reserved, no rule uses it yet
 
 
 # ---------------------------------------------------------------- liquidity
 class Spread(Model):
-    calm: NonNegative                          # half spread, fraction of price
+    calm: NonNegative  # half spread, fraction of price
     event_multiplier: Positive
 
 
@@ -163,9 +161,9 @@ class Stress(Model):
     event_half_life: Seconds = 14400.0
     flash: Flash = Flash(multiplier=0.10, duration=600.0)
     inventory: Inventory | None = None
-    maker_recovery: Seconds = 86400.0          # half-life in which lost makers and inventory come back
+    maker_recovery: Seconds = 86400.0  # half-life in which lost makers and inventory come back
     weekend_night_multiplier: Fraction = 0.5
-    floor: Annotated[float, Field(gt=0, le=1)] = 0.10   # the multipliers' product never falls below it
+    floor: Annotated[float, Field(gt=0, le=1)] = 0.10  # the multipliers' product never falls below it
 
 
 class Liquidity(Model):
@@ -173,18 +171,18 @@ class Liquidity(Model):
 
     name: str = Field(pattern=NAME)
     half_spread: Spread
-    depth_1pct: Positive                       # of open interest
+    depth_1pct: Positive  # of open interest
     shape: Positive
-    total_depth: Positive                      # of open interest; beyond it nothing fills
+    total_depth: Positive  # of open interest; beyond it nothing fills
     refill_half_life: Seconds
     permanent_share: Fraction
-    impact_size: Positive = 0.0004             # of open interest: size of the impact-price probe
+    impact_size: Positive = 0.0004  # of open interest: size of the impact-price probe
     trades_per_minute: Positive = 10.0
     stress: Stress = Stress()
     provenance: tuple[Provenance, ...] = ()
 
     @model_validator(mode="after")
-    def _total_holds_first_percent(self) -> "Liquidity":
+    def _total_holds_first_percent(self) -> Liquidity:
         if self.total_depth < self.depth_1pct:
             raise ValueError("total_depth must be at least depth_1pct")
         return self

@@ -1,13 +1,13 @@
 """What may happen to a company and its markets: life-cycle scenarios, valuation feeds, time grids.
 
 Units: seconds (``30min`` may be written), log prices for jumps, probabilities per `probability_horizon` (30 d).
-The numbers that ship stand in `configs/{prices,liquidity,scenarios,feeds,grids}/` with their provenance; the defaults below
-are those of `configs/scenarios/baseline.yaml`, on which the other scenarios build (`base: baseline`).
+The numbers that ship stand in `configs/{prices,liquidity,scenarios,feeds,grids}/` with their provenance; the defaults
+below are those of `configs/scenarios/baseline.yaml`, on which the other scenarios build (`base: baseline`).
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Union
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -31,7 +31,7 @@ class NormalLaw(Model):
     hi: float = 50.0
 
     @model_validator(mode="after")
-    def _interval(self) -> "NormalLaw":
+    def _interval(self) -> NormalLaw:
         if self.lo >= self.hi:
             raise ValueError("lo must be below hi")
         if (self.lo - self.mean) / self.sd > 8 or (self.mean - self.hi) / self.sd > 8:
@@ -57,7 +57,7 @@ class FixedLaw(Model):
     value: float
 
 
-JumpLaw = Annotated[Union[NormalLaw, StudentLaw, FixedLaw], Field(discriminator="law")]
+JumpLaw = Annotated[NormalLaw | StudentLaw | FixedLaw, Field(discriminator="law")]
 
 
 # ---------------------------------------------------------------- scenario
@@ -90,7 +90,7 @@ class Listing(Model):
 
     jump: JumpLaw = StudentLaw(law="student_t", dof=4.0, location=-0.03, scale=0.05)
     after: After = After()
-    probability: dict[CompanyClass, Fraction] = {"near": 1.0, "far": 0.0, "token": 1.0}   # on the orderly branch
+    probability: dict[CompanyClass, Fraction] = {"near": 1.0, "far": 0.0, "token": 1.0}  # on the orderly branch
 
 
 class Delay(Model):
@@ -109,7 +109,7 @@ class Reset(Model):
 
 
 class Cancellation(Model):
-    """Announced → notice of the venue → settled. The value jump is the company's; the market heads for the settlement price."""
+    """Announced → notice of the venue → settled. Value jumps; the market heads for the settlement price."""
 
     jump: JumpLaw = NormalLaw(law="truncated_normal", mean=-0.35, sd=0.30, lo=-1.6, hi=0.3)
     after: After = After(volatility=3.0, depth=0.10)
@@ -119,12 +119,14 @@ class FeedError(Model):
     """A unit error of the index input: factor for a while. Probability by the venue's index type."""
 
     probability: dict[Literal["feed_based", "self_referential"], Fraction] = {
-        "feed_based": 0.0, "self_referential": 0.0}
+        "feed_based": 0.0,
+        "self_referential": 0.0,
+    }
     factors: tuple[tuple[Positive, Fraction], ...] = ((0.2, 0.5), (0.1, 0.1), (5.0, 0.1), (0.909, 0.3))
     duration: LognormalLaw = LognormalLaw(law="lognormal", median=1800.0, sigma_log=0.7)
 
     @model_validator(mode="after")
-    def _weights(self) -> "FeedError":
+    def _weights(self) -> FeedError:
         total = sum(weight for _, weight in self.factors)
         if abs(total - 1.0) > 1e-9:
             raise ValueError(f"feed error weights sum to {total:g}, not 1")
@@ -135,7 +137,7 @@ class Squeeze(Model):
     """An aggressor clears a thin book, holds the price, lets go. Probability by liquidity model (name)."""
 
     probability: dict[str, Fraction] = {"made": 0.0, "thin": 0.0}
-    size: Fraction = 0.10                      # of open interest
+    size: Fraction = 0.10  # of open interest
     duration: Annotated[Seconds, Field(gt=0)] = 120.0
     p_up: Fraction = 0.8
     hold: Seconds = 600.0
@@ -167,7 +169,7 @@ class Branches(Model):
     cancel: Fraction = 0.0
 
     @model_validator(mode="after")
-    def _sums_to_one(self) -> "Branches":
+    def _sums_to_one(self) -> Branches:
         total = sum(getattr(self, name) for name in BRANCHES)
         if abs(total - 1.0) > 1e-9:
             raise ValueError(f"branch probabilities sum to {total:g}, not 1")
@@ -175,7 +177,7 @@ class Branches(Model):
 
 
 class EventTime(Model):
-    """When the main event falls: inside [lead, horizon − tail], uniform, or with a constant hazard (mean in seconds)."""
+    """When the main event falls: in [lead, horizon − tail], uniform, or with a constant hazard (mean in seconds)."""
 
     lead: Seconds = 1.5 * 86400.0
     tail: Seconds = 3.5 * 86400.0
@@ -199,11 +201,11 @@ class Scenario(Model):
     squeeze: Squeeze = Squeeze()
     share_count_revision: Revision = Revision()
     halt: Halt = Halt()
-    feed: str = "published"                    # default feed recipe, by name
+    feed: str = "published"  # default feed recipe, by name
     provenance: tuple[Provenance, ...] = ()
 
     @model_validator(mode="after")
-    def _all_classes(self) -> "Scenario":
+    def _all_classes(self) -> Scenario:
         for table, where in ((self.branches, "branches"), (self.listing.probability, "listing.probability")):
             missing = {"near", "far", "token"} - set(table)
             if missing:
@@ -236,17 +238,19 @@ class Segment(Model):
 
 
 class Grid(Model):
-    """Coarse – fine around the main event – coarse; every path has the same number of steps: `configs/grids/NAME.yaml`."""
+    """Coarse – fine around the main event – coarse; as many steps on every path: `configs/grids/NAME.yaml`."""
 
     name: str = Field("default", pattern=NAME)
     horizon: Annotated[Seconds, Field(gt=0)] = 30 * 86400.0
-    before: Annotated[int, Field(ge=1)] = 75                # coarse steps before the zoom
-    approach: tuple[Segment, ...] = (
-        Segment(duration=10800.0, steps=9), Segment(duration=600.0, steps=5))
+    before: Annotated[int, Field(ge=1)] = 75  # coarse steps before the zoom
+    approach: tuple[Segment, ...] = (Segment(duration=10800.0, steps=9), Segment(duration=600.0, steps=5))
     event: tuple[Segment, ...] = (
-        Segment(duration=2400.0, steps=40), Segment(duration=19200.0, steps=64),
-        Segment(duration=32400.0, steps=36), Segment(duration=118800.0, steps=33))
-    after: Annotated[int, Field(ge=1)] = 38                 # coarse steps after the zoom
+        Segment(duration=2400.0, steps=40),
+        Segment(duration=19200.0, steps=64),
+        Segment(duration=32400.0, steps=36),
+        Segment(duration=118800.0, steps=33),
+    )
+    after: Annotated[int, Field(ge=1)] = 38  # coarse steps after the zoom
     provenance: tuple[Provenance, ...] = ()
 
     @property
@@ -265,11 +269,12 @@ class Grid(Model):
         return self.before + self.after + sum(s.steps for s in self.approach + self.event)
 
     @model_validator(mode="after")
-    def _fits(self) -> "Grid":
+    def _fits(self) -> Grid:
         if not self.approach or not self.event:
             raise ValueError("approach and event need at least one segment each")
         if self.pre_window + self.post_window >= self.horizon:
             raise ValueError(
                 f"the fine steps span {self.pre_window + self.post_window:g} s, the horizon only {self.horizon:g} s;"
-                " lengthen the horizon or shorten the segments")
+                " lengthen the horizon or shorten the segments"
+            )
         return self

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import jax
@@ -12,14 +12,25 @@ import numpy as np
 from mcrisk.config import prices as price_config
 from mcrisk.config import scenario as config
 from mcrisk.config.venue import Venue
-from mcrisk.paths import codes
 from mcrisk.paths.grid import grid_tables
 from mcrisk.paths.params import (
-    LN2, NEVER, OVERNIGHT, SESSION_LENGTH, TRADING_DAYS, YEAR,
-    BasisParams, BookParams, CalendarParams, EventTable, FeedParams, PathParams, PlanParams, ValueParams,
+    LN2,
+    NEVER,
+    OVERNIGHT,
+    SESSION_LENGTH,
+    TRADING_DAYS,
+    YEAR,
+    BasisParams,
+    BookParams,
+    CalendarParams,
+    EventTable,
+    FeedParams,
+    PathParams,
+    PlanParams,
+    ValueParams,
 )
 
-START = datetime(2026, 11, 20, tzinfo=timezone.utc)
+START = datetime(2026, 11, 20, tzinfo=UTC)
 _NORMAL, _STUDENT = 0.0, 1.0
 
 
@@ -52,8 +63,11 @@ def params(
         book=_book(liquidity),
         events=_events(scenario, liquidity),
         plan=_plan(prices, liquidity, scenario, feed, venue, grid),
-        feed=FeedParams(feed.recipe == "continuous", 86400.0 / feed.updates_per_day,
-                        0.0 if feed.recipe == "continuous" else feed.noise_sd),
+        feed=FeedParams(
+            feed.recipe == "continuous",
+            86400.0 / feed.updates_per_day,
+            0.0 if feed.recipe == "continuous" else feed.noise_sd,
+        ),
         calendar=_calendar(prices.post_listing, start),
         grid=grid_tables(grid),
         squeeze_size=scenario.squeeze.size,
@@ -90,7 +104,7 @@ def _value(prices: price_config.PriceModel, correlation: price_config.Correlatio
     calm = stressed = share = switch = variance = kappa = xi = rho = 0.0
     if vol.kind == "two_regime":
         calm, stressed, share = vol.calm, vol.stressed, vol.share_of_time_stressed
-        switch = 1.0 / (vol.mean_stay_stressed * (1.0 - share))   # leaving stress = switch · (1 − share)
+        switch = 1.0 / (vol.mean_stay_stressed * (1.0 - share))  # leaving stress = switch · (1 − share)
     elif vol.kind == "heston":
         calm, variance = vol.long_run, vol.sigma0**2 / YEAR
         kappa, xi, rho = vol.kappa / YEAR, vol.xi / YEAR, vol.rho
@@ -108,33 +122,61 @@ def _value(prices: price_config.PriceModel, correlation: price_config.Correlatio
     else:
         in_session = closed = 1.0 / YEAR
     return ValueParams(
-        drift=prices.drift / YEAR, calm=calm / second, stressed=stressed / second, share_stressed=share,
-        switch_rate=switch, start_variance=variance, kappa=kappa, xi=xi, rho=rho,
-        jump_rate=jumps.per_year / YEAR, jump_common=correlation.common_jump_share, jump_compensator=compensator,
-        jump_p_up=p_up, jump_up=up, jump_down=down,
-        factor=math.sqrt(correlation.diffusion), own=math.sqrt(1.0 - correlation.diffusion),
-        listed_vol=listed.long_run_vol, listed_excess=listed.first_fortnight_vol / listed.long_run_vol - 1.0,
-        listed_decay=_decay(listed.half_life), session_variance=in_session, closed_variance=closed,
+        drift=prices.drift / YEAR,
+        calm=calm / second,
+        stressed=stressed / second,
+        share_stressed=share,
+        switch_rate=switch,
+        start_variance=variance,
+        kappa=kappa,
+        xi=xi,
+        rho=rho,
+        jump_rate=jumps.per_year / YEAR,
+        jump_common=correlation.common_jump_share,
+        jump_compensator=compensator,
+        jump_p_up=p_up,
+        jump_up=up,
+        jump_down=down,
+        factor=math.sqrt(correlation.diffusion),
+        own=math.sqrt(1.0 - correlation.diffusion),
+        listed_vol=listed.long_run_vol,
+        listed_excess=listed.first_fortnight_vol / listed.long_run_vol - 1.0,
+        listed_decay=_decay(listed.half_life),
+        session_variance=in_session,
+        closed_variance=closed,
     )
 
 
 def _basis(basis: price_config.BasisNoise) -> BasisParams:
     return BasisParams(
-        sd=basis.sd, decay=_decay(basis.half_life), sd_before=basis.sd_before_listing, before=basis.before_listing,
-        sd_after=basis.sd_after_listing, decay_after=_decay(basis.half_life_after_listing),
+        sd=basis.sd,
+        decay=_decay(basis.half_life),
+        sd_before=basis.sd_before_listing,
+        before=basis.before_listing,
+        sd_after=basis.sd_after_listing,
+        decay_after=_decay(basis.half_life_after_listing),
     )
 
 
 def _book(liquidity: price_config.Liquidity) -> BookParams:
     stress = liquidity.stress
     return BookParams(
-        half_spread=liquidity.half_spread.calm, spread_excess=liquidity.half_spread.event_multiplier - 1.0,
-        depth=liquidity.depth_1pct, power=1.0 / liquidity.shape, total=liquidity.total_depth,
-        refill=_decay(liquidity.refill_half_life), permanent=liquidity.permanent_share, probe=liquidity.impact_size,
-        trades=liquidity.trades_per_minute / 60.0, event_decay=_decay(stress.event_half_life),
-        flash=stress.flash.multiplier, flash_for=stress.flash.duration,
+        half_spread=liquidity.half_spread.calm,
+        spread_excess=liquidity.half_spread.event_multiplier - 1.0,
+        depth=liquidity.depth_1pct,
+        power=1.0 / liquidity.shape,
+        total=liquidity.total_depth,
+        refill=_decay(liquidity.refill_half_life),
+        permanent=liquidity.permanent_share,
+        probe=liquidity.impact_size,
+        trades=liquidity.trades_per_minute / 60.0,
+        event_decay=_decay(stress.event_half_life),
+        flash=stress.flash.multiplier,
+        flash_for=stress.flash.duration,
         inventory_limit=stress.inventory.limit if stress.inventory else 1e9,
-        recovery=_decay(stress.maker_recovery), thin_hours=stress.weekend_night_multiplier, floor=stress.floor,
+        recovery=_decay(stress.maker_recovery),
+        thin_hours=stress.weekend_night_multiplier,
+        floor=stress.floor,
     )
 
 
@@ -165,9 +207,17 @@ def _events(scenario: config.Scenario, liquidity: price_config.Liquidity) -> Eve
     table = []
     for passing, after, law in rows:
         depth = liquidity.stress.event_multiplier if after.depth is None else after.depth
-        table.append((
-            passing.pass_through, _decay(passing.half_life), after.volatility - 1.0, _decay(after.volatility_half_life),
-            depth, 1.0 if after.flash else 0.0, *_law(law)))
+        table.append(
+            (
+                passing.pass_through,
+                _decay(passing.half_life),
+                after.volatility - 1.0,
+                _decay(after.volatility_half_life),
+                depth,
+                1.0 if after.flash else 0.0,
+                *_law(law),
+            )
+        )
     return EventTable(*(np.array(column, np.float64) for column in zip(*table)))
 
 
@@ -199,31 +249,50 @@ def _plan(prices, liquidity, scenario, feed, venue: Venue, grid: config.Grid) ->
     revision_law = _law(revision.log_ratio)
     publish = feed.after_event
     return PlanParams(
-        branch=_branches(scenario, prices.company, grid), window_start=start, window_length=length,
-        hazard=length / times.mean if times.mean else 0.0, fit_low=low, fit_high=high,
-        lists=scenario.listing.probability[prices.company], snap=listed.calendar == "us",
-        cross_start=listed.cross_earliest, cross_length=listed.cross_latest - listed.cross_earliest,
-        delay_log=math.log(scenario.delay.length.median), delay_sigma=scenario.delay.length.sigma_log,
-        clock=NEVER if clock is None else max(clock - scenario.delay.clock_at_start, 0.0), notice=settlement.notice,
+        branch=_branches(scenario, prices.company, grid),
+        window_start=start,
+        window_length=length,
+        hazard=length / times.mean if times.mean else 0.0,
+        fit_low=low,
+        fit_high=high,
+        lists=scenario.listing.probability[prices.company],
+        snap=listed.calendar == "us",
+        cross_start=listed.cross_earliest,
+        cross_length=listed.cross_latest - listed.cross_earliest,
+        delay_log=math.log(scenario.delay.length.median),
+        delay_sigma=scenario.delay.length.sigma_log,
+        clock=NEVER if clock is None else max(clock - scenario.delay.clock_at_start, 0.0),
+        notice=settlement.notice,
         converts_after=NEVER if venue.instrument == "future" else settlement.converts_after_listing,
         expires_after=NEVER if settlement.expires_after_listing is None else settlement.expires_after_listing,
         error_probability=_scaled(error.probability.get(venue.index_type, 0.0), scenario, grid),
         error_weights=_padded([weight for _, weight in error.factors], 0.0).cumsum(),
         error_factors=_padded([factor for factor, _ in error.factors], 1.0),
-        error_log=math.log(error.duration.median), error_sigma=error.duration.sigma_log,
+        error_log=math.log(error.duration.median),
+        error_sigma=error.duration.sigma_log,
         squeeze_probability=_scaled(squeeze.probability.get(liquidity.name, 0.0), scenario, grid),
-        squeeze_up=squeeze.p_up, squeeze_for=squeeze.duration, squeeze_hold=squeeze.hold,
-        fine=_fine_time(grid), approach=grid.pre_window,
-        revision_probability=_scaled(revision.probability, scenario, grid), revision_mean=revision_law[1],
-        revision_sd=revision_law[2], revision_low=revision_law[4], revision_high=revision_law[5],
-        rebases=settlement.share_count_revision == "rebase", rebase_from=settlement.rebase_min_change,
-        halt_probability=halt.probability, halt_after=halt.starts_after, halt_for=halt.duration,
-        publish_log=math.log(max(publish.median, 1.0)), publish_sigma=publish.sigma_log,
+        squeeze_up=squeeze.p_up,
+        squeeze_for=squeeze.duration,
+        squeeze_hold=squeeze.hold,
+        fine=_fine_time(grid),
+        approach=grid.pre_window,
+        revision_probability=_scaled(revision.probability, scenario, grid),
+        revision_mean=revision_law[1],
+        revision_sd=revision_law[2],
+        revision_low=revision_law[4],
+        revision_high=revision_law[5],
+        rebases=settlement.share_count_revision == "rebase",
+        rebase_from=settlement.rebase_min_change,
+        halt_probability=halt.probability,
+        halt_after=halt.starts_after,
+        halt_for=halt.duration,
+        publish_log=math.log(max(publish.median, 1.0)),
+        publish_sigma=publish.sigma_log,
     )
 
 
 def _venue_clock(clocks: dict[str, float], venue: str) -> float | None:
-    """The clock of a venue; an entry also holds for profiles that extend its name (tradexyz-ipop → tradexyz-ipop-spcx)."""
+    """The clock of a venue; an entry also holds for profiles that extend its name (tradexyz-ipop-spcx)."""
     fitting = [name for name in clocks if venue == name or venue.startswith(name + "-")]
     return clocks[max(fitting, key=len)] if fitting else None
 
@@ -236,7 +305,7 @@ def _padded(values: list[float], fill: float, size: int = 8) -> np.ndarray:
 
 
 def _fine_time(grid: config.Grid) -> float:
-    """Seconds after the event covered by steps of at most five minutes; overlays of a path with an event start there."""
+    """Seconds after the event in steps of at most five minutes; overlays of a path with an event start there."""
     total = 0.0
     for segment in grid.event:
         if total and segment.duration / segment.steps > 300.0:
@@ -247,6 +316,6 @@ def _fine_time(grid: config.Grid) -> float:
 
 def _calendar(listed: price_config.PostListing, start: datetime) -> CalendarParams:
     """New York's offset from UTC is that of `start`; a clock change within a run is not followed."""
-    begin = start if start.tzinfo else start.replace(tzinfo=timezone.utc)
+    begin = start if start.tzinfo else start.replace(tzinfo=UTC)
     offset = begin.astimezone(ZoneInfo("America/New_York")).utcoffset() or timedelta(0)
     return CalendarParams(begin.timestamp(), offset.total_seconds(), listed.calendar == "always")

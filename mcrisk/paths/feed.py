@@ -2,7 +2,7 @@
 
 Before listing value is known only through a feed: continuously, or by discrete updates (regular ones, and one answering
 the main event, for which the regular ones wait) with publication noise. No source prefers a law for that noise; it is
-uniform with the stated standard deviation, which needs no extra draw. After listing spot shows value during its session.
+uniform with the stated standard deviation, which needs no extra draw. After listing spot shows value in its session.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from mcrisk.paths.params import SESSION_LENGTH, SESSION_OPEN, CalendarParams, Pa
 from mcrisk.paths.state import Due, PathState
 
 _SQRT12 = 3.4641016151377544
-_EXTENDED_OPEN, _EXTENDED_CLOSE = 14_400.0, 72_000.0   # 04:00–20:00 New York: US pre-market to after-hours
+_EXTENDED_OPEN, _EXTENDED_CLOSE = 14_400.0, 72_000.0  # 04:00–20:00 New York: US pre-market to after-hours
 
 
 class Session(NamedTuple):
-    elapsed: Any    # session seconds since 1969-12-29
-    is_open: Any    # bool
-    thin: Any       # bool: weekend, or outside the extended hours
+    elapsed: Any  # session seconds since 1969-12-29
+    is_open: Any  # bool
+    thin: Any  # bool: weekend, or outside the extended hours
 
 
 def session(calendar: CalendarParams, utc: Any) -> Session:
@@ -30,8 +30,8 @@ def session(calendar: CalendarParams, utc: Any) -> Session:
     local = utc + calendar.zone
     day = jnp.floor(local / DAY)
     second = local - day * DAY
-    week = jnp.floor((day + 3.0) / 7.0)                    # 1970-01-01 was a Thursday
-    weekday = day + 3.0 - 7.0 * week                       # 0 = Monday
+    week = jnp.floor((day + 3.0) / 7.0)  # 1970-01-01 was a Thursday
+    weekday = day + 3.0 - 7.0 * week  # 0 = Monday
     working = weekday < 5.0
     today = jnp.clip(second - SESSION_OPEN, 0.0, SESSION_LENGTH)
     elapsed = SESSION_LENGTH * (5.0 * week + jnp.minimum(weekday, 5.0)) + jnp.where(working, today, 0.0)
@@ -41,12 +41,21 @@ def session(calendar: CalendarParams, utc: Any) -> Session:
 
 
 class Seen(NamedTuple):
-    price: Any    # log
-    fresh: Any    # bool
+    price: Any  # log
+    fresh: Any  # bool
 
 
-def observe(params: PathParams, plan: Plan, state: PathState, now: Due, time: Any, value: Any, shift: Any, is_open: Any,
-            noise: Any) -> Seen:
+def observe(
+    params: PathParams,
+    plan: Plan,
+    state: PathState,
+    now: Due,
+    time: Any,
+    value: Any,
+    shift: Any,
+    is_open: Any,
+    noise: Any,
+) -> Seen:
     """What the feed or the spot market shows at the end of a row.
 
     Args:
@@ -60,7 +69,7 @@ def observe(params: PathParams, plan: Plan, state: PathState, now: Due, time: An
     update = p.continuous | (regular & ~review) | now.publication
     published = jnp.where(update, value + p.noise * _SQRT12 * (noise - 0.5), state.feed + shift)
     listed = now.since_listing
-    fresh = is_open | now.listing                                  # the first print is a price wherever it falls
+    fresh = is_open | now.listing  # the first print is a price wherever it falls
     spot = jnp.where(fresh, value, state.feed + shift)
     return Seen(jnp.where(listed, spot, published), fresh | ~listed)
 

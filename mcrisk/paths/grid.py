@@ -1,9 +1,9 @@
 """The time grid: coarse – fine around a path's main event – coarse, with the same number of steps on every path.
 
-The time of a step is affine in the path's event time T: time = a[step] · T + b[step] + …, so the tables are shared by
-all paths. Before the zoom a rises from 0 to 1, inside it a = 1 and b is the time relative to the event, after it a falls
-back to 0 and b reaches the horizon. Both ends and the event itself are exact: step 0 is time 0, the event's step is T,
-the last step is the horizon, to the bit.
+The time of a step is affine in the path's event time T: time = a[step] · T + b[step], so the tables are shared by all
+paths. Before the zoom a rises from 0 to 1, inside it a = 1 and b is the time relative to the event, after it a falls back
+to 0 and b reaches the horizon. Both ends and the event itself are exact: step 0 is time 0, the event's step is T, the
+last step is the horizon, to the bit.
 """
 
 from __future__ import annotations
@@ -47,18 +47,17 @@ def grid_tables(grid: Grid) -> GridTables:
     fall = np.arange(1, grid.after + 1) / grid.after
     zoom = zoom_offsets(grid)
     slope = np.concatenate([rise, np.ones(zoom.size), 1.0 - fall])
-    offset = np.concatenate([
-        rise * zoom[0], zoom, (1.0 - fall) * zoom[-1] + fall * grid.horizon])
+    offset = np.concatenate([rise * zoom[0], zoom, (1.0 - fall) * zoom[-1] + fall * grid.horizon])
     return GridTables(slope, offset)
 
 
 class Clock(NamedTuple):
     """Where a row stands in time; seconds."""
 
-    time: Any   # since the start
-    dt: Any     # since the previous row; 0 in row 0
-    utc: Any    # since the epoch
-    next: Any   # time of the next row; the last row names itself
+    time: Any  # since the start
+    dt: Any  # since the previous row; 0 in row 0
+    utc: Any  # since the epoch
+    next: Any  # time of the next row; the last row names itself
 
 
 def clock(params: Any, event_time: Any, step: Any) -> Clock:

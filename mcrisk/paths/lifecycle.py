@@ -30,37 +30,37 @@ class Forced(NamedTuple):
 class Plan(NamedTuple):
     """Scalars of one path and one market; times in seconds, NEVER where the thing does not happen."""
 
-    branch: Any              # int32, codes.ORDERLY …
-    code: Any                # int32, kind of the main event
-    event_time: Any          # the zoom stands here, with or without an event
-    jump: Any                # of log value at the main event (0 for a listing: its jump is `listing_jump`)
+    branch: Any  # int32, codes.ORDERLY …
+    code: Any  # int32, kind of the main event
+    event_time: Any  # the zoom stands here, with or without an event
+    jump: Any  # of log value at the main event (0 for a listing: its jump is `listing_jump`)
     listing_time: Any
-    listing_jump: Any        # log(first external print / last perp price)
+    listing_jump: Any  # log(first external print / last perp price)
     conversion_time: Any
-    announced_time: Any      # of a cancellation
+    announced_time: Any  # of a cancellation
     settle_time: Any
-    settle_code: Any         # int32
+    settle_code: Any  # int32
     settle_draw: Any
-    delay: Any               # seconds the listing is put off
-    passing: Any             # share of the main jump that reaches the mid at once
-    lag_decay: Any           # of the rest, per second
-    vol_excess: Any          # volatility multiplier − 1 right after the event
+    delay: Any  # seconds the listing is put off
+    passing: Any  # share of the main jump that reaches the mid at once
+    lag_decay: Any  # of the rest, per second
+    vol_excess: Any  # volatility multiplier − 1 right after the event
     vol_decay: Any
-    depth: Any               # depth multiplier right after the event
-    happens: Any             # 1.0 where the main event is one (else the zoom stands on nothing)
-    flash: Any               # 1.0 where makers withdraw at first
-    stressed: Any            # 1.0 if the path starts in the stressed regime
-    publish_time: Any        # the feed's answer to the main event
-    feed_phase: Any          # share of the update period that has passed at time 0
+    depth: Any  # depth multiplier right after the event
+    happens: Any  # 1.0 where the main event is one (else the zoom stands on nothing)
+    flash: Any  # 1.0 where makers withdraw at first
+    stressed: Any  # 1.0 if the path starts in the stressed regime
+    publish_time: Any  # the feed's answer to the main event
+    feed_phase: Any  # share of the update period that has passed at time 0
     revision_time: Any
-    revision_log: Any        # log of new over old share count
+    revision_log: Any  # log of new over old share count
     error_from: Any
     error_until: Any
     error_factor: Any
     squeeze_from: Any
-    squeeze_until: Any       # the aggressor's flow ends
-    squeeze_release: Any     # … and here lets the price go
-    squeeze_up: Any          # bool: into the ask
+    squeeze_until: Any  # the aggressor's flow ends
+    squeeze_release: Any  # … and here lets the price go
+    squeeze_up: Any  # bool: into the ask
     halt_from: Any
     halt_until: Any
 
@@ -92,8 +92,8 @@ def _crossing(params: PathParams, time, u):
     """The opening cross nearest in days to `time`: on a weekday, at crossing time in New York."""
     p, shift = params.plan, params.calendar.epoch + params.calendar.zone
     day = jnp.floor((time + shift) / DAY)
-    weekday = day + 3.0 - 7.0 * jnp.floor((day + 3.0) / 7.0)          # 0 = Monday
-    day = day - (weekday == 5.0) + (weekday == 6.0)                   # Saturday → Friday, Sunday → Monday
+    weekday = day + 3.0 - 7.0 * jnp.floor((day + 3.0) / 7.0)  # 0 = Monday
+    day = day - (weekday == 5.0) + (weekday == 6.0)  # Saturday → Friday, Sunday → Monday
     at = day * DAY + p.cross_start + u * p.cross_length - shift
     return jnp.where(p.snap, jnp.clip(at, p.fit_low, p.fit_high), time)
 
@@ -122,14 +122,26 @@ def _company(params: PathParams, u, forced: Forced) -> dict[str, Any]:
     delay = jnp.where(delayed, jnp.exp(p.delay_log + p.delay_sigma * _normal(b[2], b[3])), 0.0)
     listing = jnp.where(lists & (orderly | delayed), time + delay, NEVER)
     revision_normal = 1.4142135623730951 * lax.erf_inv(
-        2.0 * (p.revision_low + d[2] * (p.revision_high - p.revision_low)) - 1.0)
+        2.0 * (p.revision_low + d[2] * (p.revision_high - p.revision_low)) - 1.0
+    )
     return dict(
-        branch=branch, code=code, event_time=time, jump=jump, delay=delay, listing_time=listing,
-        listing_jump=sample(_row(params.events, codes.LISTING), c[0], c[1]), settle_draw=c[2],
+        branch=branch,
+        code=code,
+        event_time=time,
+        jump=jump,
+        delay=delay,
+        listing_time=listing,
+        listing_jump=sample(_row(params.events, codes.LISTING), c[0], c[1]),
+        settle_draw=c[2],
         stressed=jnp.where(c[3] < params.value.share_stressed, 1.0, 0.0),
         revision_time=jnp.where(d[0] < p.revision_probability, d[1] * time, NEVER),
-        revision_log=p.revision_mean + p.revision_sd * revision_normal, feed_phase=d[3],
-        passing=row.passing, lag_decay=row.decay, vol_excess=row.vol_excess, vol_decay=row.vol_decay, depth=row.depth,
+        revision_log=p.revision_mean + p.revision_sd * revision_normal,
+        feed_phase=d[3],
+        passing=row.passing,
+        lag_decay=row.decay,
+        vol_excess=row.vol_excess,
+        vol_decay=row.vol_decay,
+        depth=row.depth,
         flash=row.flash,
     )
 
@@ -143,8 +155,9 @@ def _settlement(p: PlanParams, company: dict[str, Any]) -> dict[str, Any]:
     listing = jnp.where(timed_out, NEVER, listing)
     expires = (listing < NEVER) & (p.expires_after < NEVER)
     ends = cancelled | timed_out
-    settle = jnp.where(cancelled, event + p.notice, jnp.where(timed_out, timeout,
-                       jnp.where(expires, listing + p.expires_after, NEVER)))
+    settle = jnp.where(
+        cancelled, event + p.notice, jnp.where(timed_out, timeout, jnp.where(expires, listing + p.expires_after, NEVER))
+    )
     return dict(
         listing_time=listing,
         conversion_time=jnp.minimum(listing + p.converts_after, NEVER),
@@ -166,18 +179,22 @@ def _overlays(p: PlanParams, u, code, event) -> dict[str, Any]:
     def start(u, alone):
         return event + jnp.where(nothing & alone, 0.0, jnp.where(lists, -p.approach * u, p.fine * u))
 
-    squeezed, wrong, stopped = (
-        a[0] < p.squeeze_probability, a[1] < p.error_probability, a[2] < p.halt_probability)
+    squeezed, wrong, stopped = (a[0] < p.squeeze_probability, a[1] < p.error_probability, a[2] < p.halt_probability)
     squeeze = jnp.where(squeezed, start(a[3], True), NEVER)
     error = jnp.where(wrong, start(b[0], ~squeezed), NEVER)
     which = jnp.minimum(jnp.sum(b[1] >= p.error_weights), p.error_factors.shape[-1] - 1)
     length = jnp.exp(p.error_log + p.error_sigma * _normal(b[2], b[3]))
     halt = jnp.where(stopped, event + p.halt_after, NEVER)
     return dict(
-        squeeze_from=squeeze, squeeze_until=squeeze + p.squeeze_for,
-        squeeze_release=squeeze + p.squeeze_for + p.squeeze_hold, squeeze_up=c[0] < p.squeeze_up,
-        error_from=error, error_until=error + length, error_factor=jnp.asarray(p.error_factors)[which],
-        halt_from=halt, halt_until=halt + p.halt_for,
+        squeeze_from=squeeze,
+        squeeze_until=squeeze + p.squeeze_for,
+        squeeze_release=squeeze + p.squeeze_for + p.squeeze_hold,
+        squeeze_up=c[0] < p.squeeze_up,
+        error_from=error,
+        error_until=error + length,
+        error_factor=jnp.asarray(p.error_factors)[which],
+        halt_from=halt,
+        halt_until=halt + p.halt_for,
     )
 
 
@@ -217,8 +234,16 @@ def share_zoom(plans: Plan) -> Plan:
     shift = jnp.where(quiet, first - plans.event_time, 0.0)
     moved = {
         name: jnp.where(getattr(plans, name) < 0.5 * NEVER, getattr(plans, name) + shift, getattr(plans, name))
-        for name in ("error_from", "error_until", "squeeze_from", "squeeze_until", "squeeze_release",
-                     "halt_from", "halt_until")}
+        for name in (
+            "error_from",
+            "error_until",
+            "squeeze_from",
+            "squeeze_until",
+            "squeeze_release",
+            "halt_from",
+            "halt_until",
+        )
+    }
     return plans._replace(event_time=jnp.where(quiet, first, plans.event_time), **moved)
 
 

@@ -3,9 +3,9 @@
     mid = value · exp(information lag + basis noise + permanent + book displacement)
 
 A jump of value reaches the mid by `pass_through` at once; the rest is the lag, which dies with the event's half-life.
-At the listing the first external print is the last perp price times exp(listing jump): value *becomes* that print and the
-basis starts again from nothing. After the announcement of a cancellation the market no longer heads for value but for the
-settlement price the venue is expected to use.
+At the listing the first external print is the last perp price times exp(listing jump): value *becomes* that print and
+the basis starts again from nothing. After the announcement of a cancellation the market no longer heads for value but
+for the settlement price the venue is expected to use.
 """
 
 from __future__ import annotations
@@ -37,20 +37,32 @@ def start(params: PathParams, plan: Plan, initial_price: Any, open_interest: Any
     vol = params.value.start_variance if params.volatility == "heston" else plan.stressed
     now = session(params.calendar, jnp.asarray(params.calendar.epoch, jnp.float64))
     return PathState(
-        time=zero, value=price, vol=jnp.asarray(vol, jnp.float64), lag=zero, lag_decay=zero, basis=zero, permanent=zero,
-        consumed_bid=zero, consumed_ask=zero, lost=zero, inventory=zero,
-        open_interest=jnp.asarray(open_interest, jnp.float64) / initial_price, feed=price, session=now.elapsed)
+        time=zero,
+        value=price,
+        vol=jnp.asarray(vol, jnp.float64),
+        lag=zero,
+        lag_decay=zero,
+        basis=zero,
+        permanent=zero,
+        consumed_bid=zero,
+        consumed_ask=zero,
+        lost=zero,
+        inventory=zero,
+        open_interest=jnp.asarray(open_interest, jnp.float64) / initial_price,
+        feed=price,
+        session=now.elapsed,
+    )
 
 
 class Pull(NamedTuple):
     """Where the market heads in a row, all logs."""
 
     value: Any
-    anchor: Any      # value, or the expected settlement price
+    anchor: Any  # value, or the expected settlement price
     lag: Any
     lag_decay: Any
-    unit: Any        # change of unit by a rebase, ≤ 0 for more shares
-    rebased: Any     # bool
+    unit: Any  # change of unit by a rebase, ≤ 0 for more shares
+    rebased: Any  # bool
 
 
 def _events(params: PathParams, plan: Plan, state: PathState, now: Due, dt: Any, value: Any, hints: Hints) -> Pull:
@@ -118,35 +130,72 @@ def advance(
     book = evolve(params, plan, state, now, time, dt, moved.level, hours.thin, units, keep)
     seen = observe(params, plan, state, now, time, pull.value, pull.unit, hours.is_open, draws.u_extra)
     after = PathState(
-        time=time, value=pull.value, vol=moved.vol, lag=pull.lag, lag_decay=pull.lag_decay, basis=basis,
-        permanent=book.permanent, consumed_bid=book.consumed_bid, consumed_ask=book.consumed_ask, lost=book.lost,
-        inventory=book.inventory, open_interest=state.open_interest * units, feed=seen.price, session=hours.elapsed)
+        time=time,
+        value=pull.value,
+        vol=moved.vol,
+        lag=pull.lag,
+        lag_decay=pull.lag_decay,
+        basis=basis,
+        permanent=book.permanent,
+        consumed_bid=book.consumed_bid,
+        consumed_ask=book.consumed_ask,
+        lost=book.lost,
+        inventory=book.inventory,
+        open_interest=state.open_interest * units,
+        feed=seen.price,
+        session=hours.elapsed,
+    )
     centre = pull.anchor + pull.lag + basis + book.permanent
     return after, _row(params, plan, state, now, clock, draws, book, centre, seen, units, pull.value)
 
 
-def _row(params: PathParams, plan: Plan, state: PathState, now: Due, clock: Clock, draws: Draws, book: Book, centre: Any,
-         seen: Seen, units: Any, value: Any) -> Row:
+def _row(
+    params: PathParams,
+    plan: Plan,
+    state: PathState,
+    now: Due,
+    clock: Clock,
+    draws: Draws,
+    book: Book,
+    centre: Any,
+    seen: Seen,
+    units: Any,
+    value: Any,
+) -> Row:
     """Prices and flags of the row from its logs."""
     time, power = clock.time, params.book.power
     top_bid = jnp.exp(centre + book.displaced_ask - book.half_spread)
     top_ask = jnp.exp(centre - book.displaced_bid + book.half_spread)
-    side = jnp.where(draws.u_extra < 0.5, -book.half_spread, book.half_spread)   # the last trade was at the bid or the ask
+    side = jnp.where(
+        draws.u_extra < 0.5, -book.half_spread, book.half_spread
+    )  # the last trade was at the bid or the ask
     yes = jnp.bool_(True)
     ends_soon = (now.since_announcement | now.since_listing) & (state.time < plan.settle_time)
     window = plan.settle_time - params.last_window
     return Row(
-        time=time, utc=clock.utc, dt=clock.dt,
+        time=time,
+        utc=clock.utc,
+        dt=clock.dt,
         last=jnp.exp(centre + book.displaced_ask - book.displaced_bid + side),
         bid=BookSide(top_bid, book.consumed_bid, book.depth_bid, power, book.total, book.refill_bid, yes),
         ask=BookSide(top_ask, book.consumed_ask, book.depth_ask, power, book.total, book.refill_ask, yes),
-        impact_bid=top_bid * jnp.exp(-book.impact_bid), impact_ask=top_ask * jnp.exp(book.impact_ask),
-        has_impact_bid=book.has_impact_bid, has_impact_ask=book.has_impact_ask,
-        external=jnp.exp(seen.price), has_external=seen.fresh,
-        trades=jnp.maximum(params.book.trades * clock.dt, 1.0), index_factor=index_factor(plan, state, time),
-        listed=now.listing, converted=now.conversion,
-        settle=jnp.where(now.settlement, plan.settle_code, NO_SETTLE).astype(jnp.int32), settle_price=jnp.exp(value),
-        has_settle_price=jnp.bool_(False), settle_draw=plan.settle_draw,
-        final_hour=ends_soon & (time >= window), averaging=ends_soon & (time > window),
-        rebase=units, halted=(time >= plan.halt_from) & (time < plan.halt_until),
-        restrike=_restrike(params, plan, state, now, clock))
+        impact_bid=top_bid * jnp.exp(-book.impact_bid),
+        impact_ask=top_ask * jnp.exp(book.impact_ask),
+        has_impact_bid=book.has_impact_bid,
+        has_impact_ask=book.has_impact_ask,
+        external=jnp.exp(seen.price),
+        has_external=seen.fresh,
+        trades=jnp.maximum(params.book.trades * clock.dt, 1.0),
+        index_factor=index_factor(plan, state, time),
+        listed=now.listing,
+        converted=now.conversion,
+        settle=jnp.where(now.settlement, plan.settle_code, NO_SETTLE).astype(jnp.int32),
+        settle_price=jnp.exp(value),
+        has_settle_price=jnp.bool_(False),
+        settle_draw=plan.settle_draw,
+        final_hour=ends_soon & (time >= window),
+        averaging=ends_soon & (time > window),
+        rebase=units,
+        halted=(time >= plan.halt_from) & (time < plan.halt_until),
+        restrike=_restrike(params, plan, state, now, clock),
+    )

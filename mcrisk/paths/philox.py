@@ -27,14 +27,14 @@ TWO_PI = 6.283185307179586
 class Purpose(IntEnum):
     """High half of the fourth counter word. Numbers are part of the results' identity: append, never renumber."""
 
-    STEP = 1         # value, basis, jumps, regime: one block of words per step and market
-    VARIANCE = 2     # variance shock of a Heston model
-    COMMON = 3       # shocks shared by all markets of a path
-    COMPANY = 4      # life cycle of the company: branch, times, jump sizes
-    OVERLAY = 5      # feed errors, squeezes, halts of one venue's market
-    BOOK = 6         # account heterogeneity
-    PROPOSAL = 7     # choices of variance reduction
-    BOOTSTRAP = 8    # resampling in estimators
+    STEP = 1  # value, basis, jumps, regime: one block of words per step and market
+    VARIANCE = 2  # variance shock of a Heston model
+    COMMON = 3  # shocks shared by all markets of a path
+    COMPANY = 4  # life cycle of the company: branch, times, jump sizes
+    OVERLAY = 5  # feed errors, squeezes, halts of one venue's market
+    BOOK = 6  # account heterogeneity
+    PROPOSAL = 7  # choices of variance reduction
+    BOOTSTRAP = 8  # resampling in estimators
 
 
 class Words(NamedTuple):
@@ -47,7 +47,7 @@ class Words(NamedTuple):
 
 
 def stream_key(seed: int, scenario: str, market: str) -> np.uint64:
-    """64-bit key of one stream: BLAKE2b of the three parts, length-prefixed so that no two triples collide by joining."""
+    """64-bit key of one stream: BLAKE2b of the three parts, length-prefixed so that joining makes no two alike."""
     parts = (str(int(seed)), scenario, market)
     text = b"".join(len(part.encode()).to_bytes(4, "little") + part.encode() for part in parts)
     return np.uint64(int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little"))
@@ -56,9 +56,9 @@ def stream_key(seed: int, scenario: str, market: str) -> np.uint64:
 class StreamKeys(NamedTuple):
     """Keys of one market of one venue under one scenario; uint64 scalars (or [M] arrays of them)."""
 
-    company: object   # common to all venues: designs are compared on the same world
-    venue: object     # overlays of this venue's market
-    common: object    # common to all markets of the scenario
+    company: object  # common to all venues: designs are compared on the same world
+    venue: object  # overlays of this venue's market
+    common: object  # common to all markets of the scenario
 
 
 def stream_keys(seed: int, scenario: str, market: str, venue: str) -> StreamKeys:

@@ -14,20 +14,20 @@ from mcrisk.paths.philox import Purpose, Words, fifth_uniform, normals, philox, 
 class PathState(NamedTuple):
     """Prices are natural logarithms of quote currency, quantities contracts, times seconds."""
 
-    time: Any            # of the row this state belongs to
-    value: Any           # log fundamental value; of the listed share after listing
-    vol: Any             # two regimes: 1.0 = stressed; Heston: variance per second
-    lag: Any             # what the mid has not yet followed, log
-    lag_decay: Any       # of it, per second
-    basis: Any           # noise of the mid around value, log
-    permanent: Any       # what displacements have left behind, log
-    consumed_bid: Any    # contracts taken from the bids and not yet refilled
+    time: Any  # of the row this state belongs to
+    value: Any  # log fundamental value; of the listed share after listing
+    vol: Any  # two regimes: 1.0 = stressed; Heston: variance per second
+    lag: Any  # what the mid has not yet followed, log
+    lag_decay: Any  # of it, per second
+    basis: Any  # noise of the mid around value, log
+    permanent: Any  # what displacements have left behind, log
+    consumed_bid: Any  # contracts taken from the bids and not yet refilled
     consumed_ask: Any
-    lost: Any            # share of depth lost with makers
-    inventory: Any       # contracts the book has taken in net
-    open_interest: Any   # contracts, one side; the unit of depth
-    feed: Any            # log of what the valuation feed, later the spot market, shows
-    session: Any         # spot session seconds since 1969-12-29 (a Monday), New York
+    lost: Any  # share of depth lost with makers
+    inventory: Any  # contracts the book has taken in net
+    open_interest: Any  # contracts, one side; the unit of depth
+    feed: Any  # log of what the valuation feed, later the spot market, shows
+    session: Any  # spot session seconds since 1969-12-29 (a Monday), New York
 
 
 class Draws(NamedTuple):
@@ -36,10 +36,10 @@ class Draws(NamedTuple):
     z_value: Any
     z_basis: Any
     z_common: Any
-    u_event: Any           # own jump or regime switch
-    u_size: Any            # jump size
-    u_extra: Any           # second uniform of a normal jump size, feed noise, side of the last trade
-    u_common: Any          # jump common to all markets
+    u_event: Any  # own jump or regime switch
+    u_size: Any  # jump size
+    u_extra: Any  # second uniform of a normal jump size, feed noise, side of the last trade
+    u_common: Any  # jump common to all markets
     u_common_size: Any
     z_variance: Any = None  # Heston only
 
@@ -47,23 +47,27 @@ class Draws(NamedTuple):
 class Hints(NamedTuple):
     """What the market knows about the venue."""
 
-    target: Any        # settlement price expected after a cancellation announcement, quote currency
-    has_target: Any    # bool; False: the market goes by value
+    target: Any  # settlement price expected after a cancellation announcement, quote currency
+    has_target: Any  # bool; False: the market goes by value
 
 
 def draws(key: Any, common_key: Any, path_lo: Any, path_hi: Any, step: Any, volatility: str = "two_regime") -> Draws:
     """The shocks of one step of one market from its stream and the one common to all markets.
 
-    Two Philox calls; a Heston model takes a third (`volatility` is static: `PathParams.volatility`). They stand behind a
-    `cond` that is always true: XLA would otherwise fuse the integer work into each consumer and do it again there (measured:
-    209 instead of 620 ns per path-step). `step` must not be batched, or vmap turns the fence into a select.
+    Two Philox calls; a Heston model takes a third (`volatility` is static: `PathParams.volatility`). They stand behind
+    a `cond` that is always true: XLA would otherwise fuse the integer work into each consumer and do it again there
+    (measured: 209 instead of 620 ns per path-step). `step` must not be batched, or vmap makes the fence a select.
     """
     arguments = (jnp.asarray(key, jnp.uint64), jnp.asarray(common_key, jnp.uint64), path_lo, path_hi)
     heston = volatility == "heston"
     zeros = Draws(*(jnp.zeros((), jnp.float64),) * 8, jnp.zeros((), jnp.float64) if heston else None)
     step = jnp.asarray(step)
     return lax.cond(
-        step < 2**31 - 1, lambda key, common, lo, hi: _draws(key, common, lo, hi, step, heston), lambda *_: zeros, *arguments)
+        step < 2**31 - 1,
+        lambda key, common, lo, hi: _draws(key, common, lo, hi, step, heston),
+        lambda *_: zeros,
+        *arguments,
+    )
 
 
 def _draws(key: Any, common_key: Any, path_lo: Any, path_hi: Any, step: Any, heston: bool) -> Draws:
@@ -76,22 +80,30 @@ def _draws(key: Any, common_key: Any, path_lo: Any, path_hi: Any, step: Any, hes
         more: Words = philox(key, path_lo, path_hi, step, Purpose.VARIANCE)
         z_variance, _ = normals(uniform(more.w0), uniform(more.w1))
     return Draws(
-        z_value, z_basis, z_common, uniform(own.w2), uniform(own.w3), fifth_uniform(own),
-        uniform(common.w2), uniform(common.w3), z_variance)
+        z_value,
+        z_basis,
+        z_common,
+        uniform(own.w2),
+        uniform(own.w3),
+        fifth_uniform(own),
+        uniform(common.w2),
+        uniform(common.w3),
+        z_variance,
+    )
 
 
 class Due(NamedTuple):
     """Bools: what a row brings, and what earlier rows have brought."""
 
-    event: Any           # the main event (or the moment the zoom stands on)
+    event: Any  # the main event (or the moment the zoom stands on)
     listing: Any
     conversion: Any
     revision: Any
     announcement: Any
     settlement: Any
     publication: Any
-    since_event: Any     # at or after the main event
-    was_event: Any       # … already before this row
+    since_event: Any  # at or after the main event
+    was_event: Any  # … already before this row
     since_listing: Any
     was_listed: Any
     since_announcement: Any
@@ -102,15 +114,26 @@ def due(plan: Plan, state: PathState, time: Any) -> Due:
 
     Compares with the stored time of the previous row: time − dt is off by a rounding, an event could fire twice.
     """
+
     def falls(at):
         return (state.time < at) & (at <= time)
 
     was_event, since_event = state.time >= plan.event_time, time >= plan.event_time
     was_listed, since_listing = state.time >= plan.listing_time, time >= plan.listing_time
     return Due(
-        since_event & ~was_event, since_listing & ~was_listed, falls(plan.conversion_time), falls(plan.revision_time),
-        falls(plan.announced_time), falls(plan.settle_time), falls(plan.publish_time), since_event, was_event,
-        since_listing, was_listed, time >= plan.announced_time)
+        since_event & ~was_event,
+        since_listing & ~was_listed,
+        falls(plan.conversion_time),
+        falls(plan.revision_time),
+        falls(plan.announced_time),
+        falls(plan.settle_time),
+        falls(plan.publish_time),
+        since_event,
+        was_event,
+        since_listing,
+        was_listed,
+        time >= plan.announced_time,
+    )
 
 
 def decay(rate: Any, dt: Any) -> Any:

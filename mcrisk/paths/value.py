@@ -2,10 +2,11 @@
 
     d log V = (drift − ½ σ² − λ κ) dt + σ (√ρ dW_common + √(1−ρ) dW) + J dN,    κ = E[e^J] − 1
 
-so exp(value) has the stated drift. Log-Euler: exact for constant volatility; the regime chain is exact at the grid times
-(its state at the start of a step rules the step). At most one jump a step, with probability λ·dt: mean and variance of the
-jump part do not depend on the step. A share of the jumps is common to all markets. After listing the volatility is the
-share's, on trading time: so much variance per second of session, so much outside.
+so exp(value) has the stated drift. Log-Euler: exact for constant volatility; the regime chain is exact at the grid
+times (its state at the start of a step rules the step). At most one jump a step, with probability λ·dt: the mean of the
+jump part does not depend on the step, its variance is short of λT by Σ (λ dt)² of the squared mean jump. A share of the
+jumps is common to all markets. After listing the volatility is the share's, on trading time: so much variance per
+second of session, so much outside.
 Merton (1976), Kou (2002), Heston (1993) with full truncation (Lord, Koekkoek, van Dijk 2010).
 """
 
@@ -22,9 +23,9 @@ from mcrisk.paths.state import Draws, Due, PathState, decay
 
 
 class ValueStep(NamedTuple):
-    value: Any   # log
-    vol: Any     # next state of PathState.vol
-    level: Any   # volatility over its calm level; thins the book
+    value: Any  # log
+    vol: Any  # next state of PathState.vol
+    level: Any  # volatility over its calm level; thins the book
 
 
 def jump_size(p: ValueParams, jumps: str, u0: Any, u1: Any) -> Any:

@@ -47,7 +47,8 @@ def test_fine_grid_is_the_default_with_every_step_halved():
     default, fine, _ = GRIDS
     events = np.array([3e5, 1e6, 2.1e6])
     np.testing.assert_allclose(
-        paths.times_numpy(fine, events)[:, ::2], paths.times_numpy(default, events), rtol=1e-14, atol=1e-8)
+        paths.times_numpy(fine, events)[:, ::2], paths.times_numpy(default, events), rtol=1e-14, atol=1e-8
+    )
     assert default.steps == 300 and fine.steps == 600
 
 
@@ -61,8 +62,13 @@ def test_zoom_offsets_contain_the_event():
 @given(st.floats(3.1 * 86400, 60 * 86400), st.integers(1, 9), st.integers(1, 9), st.floats(0, 1))
 @settings(max_examples=60, deadline=None)
 def test_any_horizon_and_event(horizon, before, after, where):
-    grid = Grid(horizon=horizon, before=before, after=after, approach=(Segment(duration=700.0, steps=3),),
-                event=(Segment(duration=100.0, steps=7), Segment(duration=172800.0, steps=2)))
+    grid = Grid(
+        horizon=horizon,
+        before=before,
+        after=after,
+        approach=(Segment(duration=700.0, steps=3),),
+        event=(Segment(duration=100.0, steps=7), Segment(duration=172800.0, steps=2)),
+    )
     event = grid.pre_window + where * (horizon - grid.post_window - grid.pre_window)
     times = paths.times_numpy(grid, np.array(event))
     assert times[0] == 0 and times[-1] == horizon and times[paths.event_step(grid)] == event

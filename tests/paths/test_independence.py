@@ -46,8 +46,14 @@ def test_markets_do_not_disturb_each_other():
 
         def step(state, k):
             shocks = paths.draws(company, keys[0].common, lo, jnp.uint32(0), k)
-            state, row = paths.advance(p, plan, state, paths.clock(p, plan.event_time, k), shocks,
-                                       paths.Hints(jnp.float64(1.0), jnp.bool_(False)))
+            state, row = paths.advance(
+                p,
+                plan,
+                state,
+                paths.clock(p, plan.event_time, k),
+                shocks,
+                paths.Hints(jnp.float64(1.0), jnp.bool_(False)),
+            )
             return state, (row.last, row.bid.depth, row.external)
 
         return jax.lax.scan(step, state, jnp.arange(p.grid.slope.shape[-1]))[1]

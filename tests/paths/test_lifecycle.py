@@ -38,9 +38,14 @@ def world(name="combined", venue="kraken-preipo", book="thin", company="near", *
     return params(price(company), liquidity(book), scenario(name), venue=venue, grid=DEFAULT, **more)
 
 
-@pytest.mark.parametrize("company, shares", [
-    ("near", (0.67, 0.20, 0.06, 0.06, 0.01)), ("far", (0.75, 0.10, 0.08, 0.06, 0.01)),
-    ("token", (0.65, 0.15, 0.10, 0.08, 0.02))])
+@pytest.mark.parametrize(
+    "company, shares",
+    [
+        ("near", (0.67, 0.20, 0.06, 0.06, 0.01)),
+        ("far", (0.75, 0.10, 0.08, 0.06, 0.01)),
+        ("token", (0.65, 0.15, 0.10, 0.08, 0.02)),
+    ],
+)
 def test_branches_come_with_their_probability(company, shares):
     plan = plans(world(company=company))
     for branch, share in enumerate(shares):
@@ -74,7 +79,7 @@ def test_event_times_with_a_hazard_are_a_cut_exponential():
 
 def test_listings_fall_on_trading_days_at_crossing_time():
     plan = plans(world("baseline"))
-    local = (plan.event_time + 1_795_132_800.0 - 5 * 3600) / 86400.0     # 2026-11-20 UTC in New York winter time
+    local = (plan.event_time + 1_795_132_800.0 - 5 * 3600) / 86400.0  # 2026-11-20 UTC in New York winter time
     weekday, hour = (np.floor(local) + 3) % 7, (local % 1) * 24
     assert (plan.code == codes.LISTING).all() and (plan.listing_time == plan.event_time).all()
     assert (weekday < 5).all() and hour.min() >= 11 - 1e-6 and hour.max() <= 13.5 + 1e-6
@@ -90,7 +95,7 @@ def test_reset_jumps_follow_the_truncated_normals():
     for sample, mean, sd, lo, hi, median in ((down, -0.45, 0.25, -1.6, -0.1, -0.36), (up, 0.35, 0.2, 0.05, 1.1, 0.42)):
         law = stats.truncnorm((lo - mean) / sd, (hi - mean) / sd, mean, sd)
         assert sample.min() >= lo and sample.max() <= hi and stats.kstest(sample, law.cdf).pvalue > 1e-5
-        assert np.expm1(np.median(sample)) == pytest.approx(median, abs=0.025)   # stated medians are of the uncut law
+        assert np.expm1(np.median(sample)) == pytest.approx(median, abs=0.025)  # stated medians are of the uncut law
 
 
 def test_listing_jumps_are_student_t():
@@ -143,8 +148,13 @@ def test_forced_resets_take_the_given_jump_and_leave_the_rest_alone():
     jumps = jnp.linspace(-1.0, 1.0, 4096)
     keys = jax.tree.map(jnp.asarray, paths.stream_keys(3, "life", "SPCX", "v"))
     lo = jnp.arange(4096, dtype=jnp.uint32)
-    forced = jax.jit(jax.vmap(lambda x, j: paths.draw_plan(
-        p, keys.company, keys.venue, x, jnp.uint32(0), paths.Forced(jnp.bool_(True), j))))(lo, jumps)
+    forced = jax.jit(
+        jax.vmap(
+            lambda x, j: paths.draw_plan(
+                p, keys.company, keys.venue, x, jnp.uint32(0), paths.Forced(jnp.bool_(True), j)
+            )
+        )
+    )(lo, jumps)
     np.testing.assert_array_equal(forced.jump, jumps)
     assert (np.asarray(forced.code) == np.where(np.asarray(jumps) < 0, codes.RESET_DOWN, codes.RESET_UP)).all()
     np.testing.assert_array_equal(forced.event_time, free.event_time)
@@ -153,8 +163,19 @@ def test_forced_resets_take_the_given_jump_and_leave_the_rest_alone():
 
 def test_company_is_common_to_venues_and_overlays_are_not():
     a, b = (plans(world("combined", venue=v), 4096, venue=v) for v in ("kraken-preipo", "binance-preipo"))
-    for name in ("branch", "code", "event_time", "jump", "listing_time", "listing_jump", "delay", "revision_time",
-                 "publish_time", "stressed", "settle_draw"):
+    for name in (
+        "branch",
+        "code",
+        "event_time",
+        "jump",
+        "listing_time",
+        "listing_jump",
+        "delay",
+        "revision_time",
+        "publish_time",
+        "stressed",
+        "settle_draw",
+    ):
         np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
     assert (a.squeeze_from != b.squeeze_from).any() and (a.error_from != b.error_from).any()
 
@@ -171,7 +192,7 @@ def test_overlays_have_their_probability_by_venue_and_book():
 
 def test_feed_errors_draw_factor_and_length():
     plan = plans(world("feed_error"))
-    assert (plan.error_from == plan.event_time).all()     # nothing else happens: the zoom is theirs
+    assert (plan.error_from == plan.event_time).all()  # nothing else happens: the zoom is theirs
     for factor, share in ((0.2, 0.5), (0.1, 0.1), (5.0, 0.1), (0.909, 0.3)):
         mean_within(plan.error_factor == factor, share)
     length = np.log((plan.error_until - plan.error_from) / 1800.0)
@@ -218,7 +239,16 @@ def test_markets_of_a_path_share_one_zoom():
 
 def test_nothing_happens_when_nothing_is_asked_for():
     plan = plans(params(happening=calm_scenario(), grid=DEFAULT), 4096)
-    for name in ("listing_time", "conversion_time", "announced_time", "settle_time", "revision_time", "error_from",
-                 "squeeze_from", "halt_from", "publish_time"):
+    for name in (
+        "listing_time",
+        "conversion_time",
+        "announced_time",
+        "settle_time",
+        "revision_time",
+        "error_from",
+        "squeeze_from",
+        "halt_from",
+        "publish_time",
+    ):
         assert (getattr(plan, name) > NEVER).all(), name
     assert (plan.jump == 0).all() and (plan.happens == 0).all() and (plan.depth == 1).all()

@@ -19,9 +19,12 @@ from mcrisk.rules.types import CANCELLED, EXPIRED, NO_SETTLE
 from .worlds import calm_scenario, clock, feed, liquidity, params, price, scenario, simulate, still
 
 DEFAULT = load_model(Grid, "grids", "default")
-QUIET = dict(volatility={"kind": "constant", "sigma": 0.0}, jumps={"law": "merton", "per_year": 0.0, "mean": 0.0, "sd": 0.0},
-             basis={"sd": 0.0, "sd_before_listing": 0.0, "sd_after_listing": 0.0})
-MIDNIGHT = 1_795_132_800.0     # Friday 2026-11-20, UTC
+QUIET = dict(
+    volatility={"kind": "constant", "sigma": 0.0},
+    jumps={"law": "merton", "per_year": 0.0, "mean": 0.0, "sd": 0.0},
+    basis={"sd": 0.0, "sd_before_listing": 0.0, "sd_after_listing": 0.0},
+)
+MIDNIGHT = 1_795_132_800.0  # Friday 2026-11-20, UTC
 NO_HINT = paths.Hints(jnp.float64(1.0), jnp.bool_(False))
 advance = jax.jit(paths.advance)
 begin = jax.jit(paths.start)
@@ -63,13 +66,25 @@ def walk(p, plan, state, times, draws=None, hints=NO_HINT, epoch=MIDNIGHT):
 
 
 # ---------------------------------------------------------------- information
-@pytest.mark.parametrize("code, passing, half_life", [
-    (codes.RESET_DOWN, 0.6, 7200.0), (codes.DELAY, 0.7, 3600.0), (codes.CANCELLATION, 0.9, 900.0)])
+@pytest.mark.parametrize(
+    "code, passing, half_life",
+    [(codes.RESET_DOWN, 0.6, 7200.0), (codes.DELAY, 0.7, 3600.0), (codes.CANCELLATION, 0.9, 900.0)],
+)
 def test_a_jump_reaches_the_mid_by_its_share_and_then_by_its_half_life(code, passing, half_life):
     p = quiet(happening=scenario("baseline", share_count_revision={"probability": 0.0}))
     row = jax.tree.map(lambda x: x[code], p.events)
-    plan = plan_of(p, code=code, event_time=100.0, jump=-0.4, happens=1.0, passing=row.passing, lag_decay=row.decay,
-                   listing_time=paths.NEVER, conversion_time=paths.NEVER, publish_time=paths.NEVER)
+    plan = plan_of(
+        p,
+        code=code,
+        event_time=100.0,
+        jump=-0.4,
+        happens=1.0,
+        passing=row.passing,
+        lag_decay=row.decay,
+        listing_time=paths.NEVER,
+        conversion_time=paths.NEVER,
+        publish_time=paths.NEVER,
+    )
     _, rows = walk(p, plan, begin(p, plan, 50.0, 1e6), [0.0, 99.0, 100.0, 100.0 + half_life, 100.0 + 60 * half_life])
     mids = [logs(row)[2] - np.log(50.0) for row in rows]
     assert mids == pytest.approx([0.0, -0.4 * passing, -0.4 * passing - 0.2 * (1 - passing), -0.4], abs=1e-12)
@@ -78,7 +93,9 @@ def test_a_jump_reaches_the_mid_by_its_share_and_then_by_its_half_life(code, pas
 def test_the_lag_does_not_hang_on_the_steps():
     p = quiet(happening=scenario("valuation_reset"))
     plan = plan_of(p, code=codes.RESET_UP, event_time=100.0, jump=0.3, happens=1.0, revision_time=paths.NEVER)
-    ends = [logs(walk(p, plan, begin(p, plan, 50.0, 1e6), list(np.linspace(0.0, 5000.0, n)))[1][-1])[2] for n in (51, 501)]
+    ends = [
+        logs(walk(p, plan, begin(p, plan, 50.0, 1e6), list(np.linspace(0.0, 5000.0, n)))[1][-1])[2] for n in (51, 501)
+    ]
     # With 100 s and 10 s steps the event falls on a node of both grids.
     assert ends[0] == pytest.approx(ends[1], abs=1e-12)
 
@@ -104,7 +121,7 @@ def test_displacement_is_the_inverse_of_cumulative_depth():
         row = advance(p, plan, state, clock(1e-6, 0.0), still(), NO_HINT)[1]
         bid, ask, mid = logs(row)
         assert mid - np.log(50.0) == pytest.approx(-percent / 100, rel=1e-6)
-        assert ask - bid == pytest.approx(0.006, rel=1e-9)      # both quotes move, the spread stays
+        assert ask - bid == pytest.approx(0.006, rel=1e-9)  # both quotes move, the spread stays
     most = consume(p, start, 9e9, 0.0, 0.0)
     assert float(most.consumed_bid) == pytest.approx(0.20 * interest)
 
@@ -120,7 +137,7 @@ def test_the_book_refills_with_its_half_life():
 def test_the_permanent_share_of_a_displacement_stays_however_it_refills():
     p = quiet(plain_book(permanent_share=0.2))
     plan = plan_of(p)
-    state = consume(p, begin(p, plan, 50.0, 1e6), 40.0, 0.0, 0.0)      # 1 % of displacement
+    state = consume(p, begin(p, plan, 50.0, 1e6), 40.0, 0.0, 0.0)  # 1 % of displacement
     for times in ([0.0, 86400.0], list(np.linspace(0.0, 86400.0, 97))):
         _, rows = walk(p, plan, state, times)
         assert logs(rows[-1])[2] - np.log(50.0) == pytest.approx(-0.002, abs=1e-9)
@@ -188,7 +205,7 @@ def test_a_squeeze_takes_its_size_holds_and_lets_go():
     later = np.searchsorted(at, 2400.0)
     assert consumed[later] == pytest.approx(0.10 * 2 ** (-(at[later] - 720.0) / 1800.0), rel=1e-6)
     last = run.row.last[0]
-    assert 1.7 < last[step + 3] / last[step] < 2.1      # 10 % of OI alone; x2.4 with the liquidations it sets off
+    assert 1.7 < last[step + 3] / last[step] < 2.1  # 10 % of OI alone; x2.4 with the liquidations it sets off
     assert last[-1] == pytest.approx(100.0 * np.exp(-0.003 if run.row.last[0, -1] < 100 else 0.003), rel=1e-3)
 
 
@@ -198,9 +215,12 @@ def test_the_first_print_is_the_last_perp_price_times_the_jump():
     run = simulate(params(noisy, plain_book(), scenario("baseline"), grid=DEFAULT), 64)
     k = paths.event_step(DEFAULT)
     before = run.state.value[:, k - 1] + run.state.lag[:, k - 1] * 2 ** (-120 / 21600.0) + run.state.basis[:, k - 1]
-    late = run.plan.revision_time < run.row.time[:, k - 1] - 86400 * 3   # lag of a revision: half-life 6 h, gone
-    np.testing.assert_allclose((run.state.value[:, k] - before)[late | (run.plan.revision_time > 1e17)],
-                               run.plan.listing_jump[late | (run.plan.revision_time > 1e17)], atol=1e-6)
+    late = run.plan.revision_time < run.row.time[:, k - 1] - 86400 * 3  # lag of a revision: half-life 6 h, gone
+    np.testing.assert_allclose(
+        (run.state.value[:, k] - before)[late | (run.plan.revision_time > 1e17)],
+        run.plan.listing_jump[late | (run.plan.revision_time > 1e17)],
+        atol=1e-6,
+    )
     assert run.row.listed[:, k].all() and run.row.listed.sum() == 64
     assert (run.state.basis[:, k] == 0).all()
     np.testing.assert_allclose(run.row.external[:, k], np.exp(run.state.value[:, k]))
@@ -246,8 +266,13 @@ def test_feeds_before_listing(recipe):
 
 
 def test_a_cancelled_market_heads_for_the_settlement_price():
-    p = params(price("near", **QUIET), plain_book(), scenario("cancellation", share_count_revision={"probability": 0.0}),
-               grid=DEFAULT, venue="okx-premarket-perp")
+    p = params(
+        price("near", **QUIET),
+        plain_book(),
+        scenario("cancellation", share_count_revision={"probability": 0.0}),
+        grid=DEFAULT,
+        venue="okx-premarket-perp",
+    )
     run = simulate(p, 64, target=20.0)
     k = paths.event_step(DEFAULT)
     mid = np.log(run.row.bid.top * run.row.ask.top) / 2
@@ -270,14 +295,19 @@ def test_an_expiry_has_a_final_hour():
     run = simulate(p, 64)
     at = np.argmax(run.row.settle == EXPIRED, axis=1)
     hour = run.row.averaging.sum(axis=1)
-    assert (hour == 12).all()                       # 3,600 s in steps of 5 min
+    assert (hour == 12).all()  # 3,600 s in steps of 5 min
     assert run.row.averaging[np.arange(64), at].all() and not run.row.averaging[np.arange(64), at + 1].any()
     assert (run.row.final_hour.sum(axis=1) == 13).all()
 
 
 def test_a_rebase_changes_units_and_nothing_else():
-    certain = scenario("baseline", share_count_revision={"probability": 1.0, "log_ratio": {
-        "law": "truncated_normal", "mean": 0.3, "sd": 0.1, "lo": 0.1, "hi": 0.5}})
+    certain = scenario(
+        "baseline",
+        share_count_revision={
+            "probability": 1.0,
+            "log_ratio": {"law": "truncated_normal", "mean": 0.3, "sd": 0.1, "lo": 0.1, "hi": 0.5},
+        },
+    )
     still_price = price("near", **QUIET)
     base = params(still_price, plain_book(), certain, feed("continuous"), grid=DEFAULT, venue="okx-preipo-perp")
     run = simulate(base, 64, venue="okx-preipo-perp")
@@ -287,8 +317,11 @@ def test_a_rebase_changes_units_and_nothing_else():
     np.testing.assert_allclose(run.row.rebase[rows, at], np.exp(run.plan.revision_log))
     for series in (run.row.bid.top, run.row.external, run.row.impact_bid):
         np.testing.assert_allclose(series[rows, at] * run.row.rebase[rows, at], series[rows, at - 1], rtol=1e-9)
-    np.testing.assert_allclose(run.row.bid.depth[rows, at] * run.row.bid.top[rows, at],
-                               run.row.bid.depth[rows, at - 1] * run.row.bid.top[rows, at - 1], rtol=1e-9)
+    np.testing.assert_allclose(
+        run.row.bid.depth[rows, at] * run.row.bid.top[rows, at],
+        run.row.bid.depth[rows, at - 1] * run.row.bid.top[rows, at - 1],
+        rtol=1e-9,
+    )
     other = simulate(params(still_price, plain_book(), certain, grid=DEFAULT, venue="tradexyz-ipop"), 64)
     assert (other.row.rebase == 1.0).all()
     at = np.array([np.searchsorted(t, x) for t, x in zip(other.row.time, other.plan.revision_time)])
@@ -312,12 +345,14 @@ def test_books_are_restruck_right_before_the_event_and_every_holding_time_from_i
     run = simulate(params(happening=scenario("valuation_reset"), grid=DEFAULT), 64)
     k = paths.event_step(DEFAULT)
     struck, time = run.row.restrike, run.row.time
-    assert struck[:, k - 1].all() and not struck[:, k : k + 173].any()      # 48 h after the event nothing is hidden
+    assert struck[:, k - 1].all() and not struck[:, k : k + 173].any()  # 48 h after the event nothing is hidden
     for j in range(0, 64, 7):
         times = time[j][struck[j]]
         after = times[times > run.plan.event_time[j]] - run.plan.event_time[j]
         assert (np.floor(after / 518_400.0) == np.arange(1, after.size + 1)).all()
-    never = simulate(params(happening=scenario("baseline"), grid=DEFAULT, restrike_every=0.0, restrike_at_event=False), 64)
+    never = simulate(
+        params(happening=scenario("baseline"), grid=DEFAULT, restrike_every=0.0, restrike_at_event=False), 64
+    )
     assert not never.row.restrike.any()
 
 

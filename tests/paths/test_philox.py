@@ -14,8 +14,11 @@ from mcrisk.paths.philox import Purpose, philox, philox_numpy, stream_key, strea
 KNOWN = [
     ((0, 0, 0, 0), (0, 0), (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)),
     ((0xFFFFFFFF,) * 4, (0xFFFFFFFF,) * 2, (0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD)),
-    ((0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344), (0xA4093822, 0x299F31D0),
-     (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1)),
+    (
+        (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344),
+        (0xA4093822, 0x299F31D0),
+        (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1),
+    ),
 ]
 
 
@@ -59,7 +62,7 @@ def test_moments_of_uniforms_and_normals_alarm_rate_1e_5():
     n = 200_000
     words = philox_numpy(stream_key(1, "m", "x"), np.arange(n), 0, 5, Purpose.STEP)
     columns = [uniform(word) for word in words] + [random.fifth_uniform(words)]
-    for u in columns:   # five columns, three checks each at 5 standard errors: 15 · 6e-7
+    for u in columns:  # five columns, three checks each at 5 standard errors: 15 · 6e-7
         assert abs(u.mean() - 0.5) < 5 * np.sqrt(1 / 12 / n)
         assert abs(u.var() - 1 / 12) < 5 * np.sqrt(1 / 180 / n)
     correlation = np.corrcoef(columns)
@@ -72,5 +75,7 @@ def test_moments_of_uniforms_and_normals_alarm_rate_1e_5():
 def test_purposes_and_draws_do_not_repeat():
     seen = {
         tuple(int(w) for w in philox_numpy(stream_key(1, "m", "x"), 4, 0, 2, purpose, draw))
-        for purpose in Purpose for draw in range(8)}
+        for purpose in Purpose
+        for draw in range(8)
+    }
     assert len(seen) == 8 * len(Purpose)

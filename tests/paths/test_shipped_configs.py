@@ -1,4 +1,4 @@
-"""The shipped price, liquidity, feed, grid and scenario files: they load, build on each other, and say where numbers come from."""
+"""Shipped price, liquidity, feed, grid and scenario files load, build on each other, and name their sources."""
 
 from __future__ import annotations
 
@@ -14,14 +14,28 @@ from mcrisk.config.scenario import Branches, FeedModel, Grid, Liquidity, NormalL
 
 KINDS = {"prices": PriceModel, "liquidity": Liquidity, "feeds": FeedModel, "grids": Grid, "scenarios": Scenario}
 SHIPPED = {
-    "prices": {"near", "far", "token"}, "liquidity": {"made", "thin"}, "feeds": {"published", "continuous", "stale"},
+    "prices": {"near", "far", "token"},
+    "liquidity": {"made", "thin"},
+    "feeds": {"published", "continuous", "stale"},
     "grids": {"default", "fine"},
     "scenarios": {"baseline", "ipo_delay", "valuation_reset", "cancellation", "feed_error", "squeeze", "combined"},
 }
 FILES = [(kind, name) for kind, names in SHIPPED.items() for name in sorted(names)]
 # Fields whose numbers need no source: names, switches that shape a scenario, bookkeeping of the grid.
-FREE = ("name", "label", "company", "provenance", "probability_horizon", "horizon", "before", "approach", "after", "feed",
-        "recipe", "halt")
+FREE = (
+    "name",
+    "label",
+    "company",
+    "provenance",
+    "probability_horizon",
+    "horizon",
+    "before",
+    "approach",
+    "after",
+    "feed",
+    "recipe",
+    "halt",
+)
 
 
 @pytest.mark.parametrize("kind, name", FILES)
@@ -47,7 +61,9 @@ def test_provenance_points_at_fields_and_covers_them(kind, name):
             node = node[step]
     for field in type(model).model_fields:
         if field not in FREE and not (kind == "feeds" and name == "continuous"):
-            assert any(note == field or note.startswith(field + ".") for note in noted), f"{name}: {field} has no source"
+            assert any(note == field or note.startswith(field + ".") for note in noted), (
+                f"{name}: {field} has no source"
+            )
 
 
 def test_baseline_spells_out_the_defaults():
@@ -58,8 +74,14 @@ def test_baseline_spells_out_the_defaults():
 
 
 def test_pure_scenarios_have_one_branch_and_combined_has_all():
-    for name, branches in (("ipo_delay", {"delay"}), ("cancellation", {"cancel"}), ("valuation_reset", {"reset_down", "reset_up"}),
-                           ("baseline", {"orderly"}), ("feed_error", {"orderly"}), ("squeeze", {"orderly"})):
+    for name, branches in (
+        ("ipo_delay", {"delay"}),
+        ("cancellation", {"cancel"}),
+        ("valuation_reset", {"reset_down", "reset_up"}),
+        ("baseline", {"orderly"}),
+        ("feed_error", {"orderly"}),
+        ("squeeze", {"orderly"}),
+    ):
         for table in load_model(Scenario, "scenarios", name).branches.values():
             assert {branch for branch, share in table.model_dump().items() if share > 0} == branches
     combined = load_model(Scenario, "scenarios", "combined")
@@ -82,8 +104,12 @@ def test_parameters_of_every_venue_are_finite_and_of_one_shape(venue):
     shapes = None
     for scenario in SHIPPED["scenarios"]:
         tree = paths.params(
-            load_model(PriceModel, "prices", "token"), load_model(Liquidity, "liquidity", profile.liquidity),
-            load_model(Scenario, "scenarios", scenario), load_model(FeedModel, "feeds", "published"), profile)
+            load_model(PriceModel, "prices", "token"),
+            load_model(Liquidity, "liquidity", profile.liquidity),
+            load_model(Scenario, "scenarios", scenario),
+            load_model(FeedModel, "feeds", "published"),
+            profile,
+        )
         leaves, structure = jax.tree.flatten(tree)
         assert all(np.isfinite(leaf.astype(float)).all() for leaf in leaves)
         found = (structure, [(leaf.shape, leaf.dtype) for leaf in leaves])
@@ -101,16 +127,28 @@ def test_wrong_numbers_are_refused():
     with pytest.raises(ValidationError, match="lacks far"):
         Scenario(name="x", label="x", branches={"near": Branches(), "token": Branches()})
     with pytest.raises(ValidationError, match="at least depth_1pct"):
-        Liquidity(name="x", half_spread={"calm": 0.0, "event_multiplier": 1.0}, depth_1pct=0.1, shape=1.0, total_depth=0.05,
-                  refill_half_life=60.0, permanent_share=0.0)
+        Liquidity(
+            name="x",
+            half_spread={"calm": 0.0, "event_multiplier": 1.0},
+            depth_1pct=0.1,
+            shape=1.0,
+            total_depth=0.05,
+            refill_half_life=60.0,
+            permanent_share=0.0,
+        )
 
 
 def test_markets_with_other_kinds_cannot_be_stacked():
     def build(**changes):
         price = load_model(PriceModel, "prices", "near")
         price = PriceModel.model_validate(price.model_dump() | changes)
-        return paths.params(price, load_model(Liquidity, "liquidity", "thin"), load_model(Scenario, "scenarios", "baseline"),
-                            load_model(FeedModel, "feeds", "published"), load_venue("kraken-preipo"))
+        return paths.params(
+            price,
+            load_model(Liquidity, "liquidity", "thin"),
+            load_model(Scenario, "scenarios", "baseline"),
+            load_model(FeedModel, "feeds", "published"),
+            load_venue("kraken-preipo"),
+        )
 
     assert paths.stack([build(), build()]).book.depth.shape == (2,)
     with pytest.raises(ValueError, match="share the kinds"):

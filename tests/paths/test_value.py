@@ -37,11 +37,18 @@ def test_constant_volatility_is_exact():
     assert stats.kstest(x, "norm", (0.3 * YEARS - 0.5 * variance, np.sqrt(variance))).pvalue > 1e-5
 
 
-@pytest.mark.parametrize("jumps, first, second, exponential", [
-    ({"law": "merton", "per_year": 30.0, "mean": -0.1, "sd": 0.2}, -0.1, 0.05, np.exp(-0.1 + 0.02)),
-    ({"law": "kou", "per_year": 30.0, "p_up": 0.4, "mean_up": 0.1, "mean_down": 0.15},
-     0.4 * 0.1 - 0.6 * 0.15, 2 * (0.4 * 0.01 + 0.6 * 0.0225), 0.4 / 0.9 + 0.6 / 1.15),
-])
+@pytest.mark.parametrize(
+    "jumps, first, second, exponential",
+    [
+        ({"law": "merton", "per_year": 30.0, "mean": -0.1, "sd": 0.2}, -0.1, 0.05, np.exp(-0.1 + 0.02)),
+        (
+            {"law": "kou", "per_year": 30.0, "p_up": 0.4, "mean_up": 0.1, "mean_down": 0.15},
+            0.4 * 0.1 - 0.6 * 0.15,
+            2 * (0.4 * 0.01 + 0.6 * 0.0225),
+            0.4 / 0.9 + 0.6 / 1.15,
+        ),
+    ],
+)
 def test_jump_diffusion_moments(jumps, first, second, exponential):
     """Cumulants of a compound Poisson: mean λT E[J], variance λT E[J²]; and E[exp] = 1 through the compensator."""
     x, rate = terminal(constant(0.4, jumps), count=20_000), 30.0 * YEARS
@@ -60,14 +67,21 @@ def test_jump_counts_are_poisson_in_mean_and_almost_in_variance():
     drift = -24.0 / 365 / 86400 * (np.e - 1.0) * dt
     counts = np.rint(np.diff(run.state["value"], axis=1) - drift).sum(axis=1)
     mean_within(counts, 24.0 * YEARS)
-    mean_within((counts - counts.mean()) ** 2, (24.0 * YEARS - (24.0 / 365 / 86400 * dt) ** 2 @ np.ones(dt.shape[1])).mean())
+    mean_within(
+        (counts - counts.mean()) ** 2, (24.0 * YEARS - (24.0 / 365 / 86400 * dt) ** 2 @ np.ones(dt.shape[1])).mean()
+    )
 
 
-@pytest.mark.parametrize("jumps, law", [
-    ({"law": "merton", "per_year": 1.0, "mean": -0.1, "sd": 0.2}, stats.norm(-0.1, 0.2).cdf),
-    ({"law": "kou", "per_year": 1.0, "p_up": 0.4, "mean_up": 0.1, "mean_down": 0.15},
-     lambda x: np.where(x < 0, 0.6 * np.exp(np.minimum(x, 0) / 0.15), 1 - 0.4 * np.exp(-np.maximum(x, 0) / 0.1))),
-])
+@pytest.mark.parametrize(
+    "jumps, law",
+    [
+        ({"law": "merton", "per_year": 1.0, "mean": -0.1, "sd": 0.2}, stats.norm(-0.1, 0.2).cdf),
+        (
+            {"law": "kou", "per_year": 1.0, "p_up": 0.4, "mean_up": 0.1, "mean_down": 0.15},
+            lambda x: np.where(x < 0, 0.6 * np.exp(np.minimum(x, 0) / 0.15), 1 - 0.4 * np.exp(-np.maximum(x, 0) / 0.1)),
+        ),
+    ],
+)
 def test_jump_sizes_follow_their_law_alarm_rate_1e_5(jumps, law):
     p = params(constant(0.4, jumps))
     u = np.random.default_rng(5).uniform(size=(2, 20_000))
@@ -95,14 +109,18 @@ def test_heston_mean_and_variance():
     x = run.state["value"][:, -1] - np.log(100.0)
     mean_within(np.exp(x), 1.0)
     expected = 0.64 * YEARS + (1.44 - 0.64) * (1 - np.exp(-6 * YEARS)) / 6
-    assert abs(-2 * x.mean() / expected - 1) < 0.03    # −½ E∫v; Euler bias of the mean reversion at 12 h steps included
+    assert abs(-2 * x.mean() / expected - 1) < 0.03  # −½ E∫v; Euler bias of the mean reversion at 12 h steps included
 
 
 def test_drift_and_moments_do_not_hang_on_the_step_alarm_rate_1e_5():
-    fine = SHORT.model_copy(update={
-        "before": 2 * SHORT.before, "after": 2 * SHORT.after,
-        "approach": tuple(s.model_copy(update={"steps": 2 * s.steps}) for s in SHORT.approach),
-        "event": tuple(s.model_copy(update={"steps": 2 * s.steps}) for s in SHORT.event)})
+    fine = SHORT.model_copy(
+        update={
+            "before": 2 * SHORT.before,
+            "after": 2 * SHORT.after,
+            "approach": tuple(s.model_copy(update={"steps": 2 * s.steps}) for s in SHORT.approach),
+            "event": tuple(s.model_copy(update={"steps": 2 * s.steps}) for s in SHORT.event),
+        }
+    )
     samples = []
     for grid, first in ((SHORT, 0), (fine, 50_000)):
         run = simulate(params(price("near"), grid=grid, happening=calm_scenario()), 20_000, first=first, parts="value")
@@ -116,8 +134,11 @@ def test_markets_share_diffusion_and_jumps_as_asked():
     a, b = (simulate(diffusing, 20_000, market=m, parts="value", zoom=1e6).state["value"] for m in ("SPCX", "CBRS"))
     a, b = (np.diff(x, axis=1) / x.std(axis=0)[-1] for x in (a, b))
     mean_within((a * b).sum(axis=1), 0.5 * (a * a).mean() * a.shape[1])
-    jumping = params(constant(0.0, {"law": "merton", "per_year": 24.0, "mean": 1.0, "sd": 0.0}),
-                     happening=calm_scenario(), correlation=together)
+    jumping = params(
+        constant(0.0, {"law": "merton", "per_year": 24.0, "mean": 1.0, "sd": 0.0}),
+        happening=calm_scenario(),
+        correlation=together,
+    )
     a, b = (simulate(jumping, 20_000, market=m, parts="value", zoom=1e6).state for m in ("SPCX", "CBRS"))
     both = ((np.diff(a["value"], axis=1) > 0.5) & (np.diff(b["value"], axis=1) > 0.5)).sum(axis=1)
     jump = 24.0 / 365 / 86400 * np.diff(a["time"][0])

@@ -15,8 +15,13 @@ from mcrisk.config.scenario import Correlation, FeedModel, Grid, Liquidity, Pric
 
 DAY = 86400.0
 SHORT = Grid(
-    name="short", horizon=30 * DAY, before=6, approach=(Segment(duration=7200.0, steps=4),),
-    event=(Segment(duration=7200.0, steps=6), Segment(duration=165600.0, steps=4)), after=6)
+    name="short",
+    horizon=30 * DAY,
+    before=6,
+    approach=(Segment(duration=7200.0, steps=4),),
+    event=(Segment(duration=7200.0, steps=6), Segment(duration=165600.0, steps=4)),
+    after=6,
+)
 
 
 def config(model: type, kind: str, name: str, **changes: Any) -> Any:
@@ -34,15 +39,22 @@ feed = functools.partial(config, FeedModel, "feeds")
 def calm_scenario(**changes: Any) -> Scenario:
     """No event at all: nothing lists, nothing is revised."""
     quiet = dict(
-        listing={"probability": {"near": 0.0, "far": 0.0, "token": 0.0}}, share_count_revision={"probability": 0.0})
+        listing={"probability": {"near": 0.0, "far": 0.0, "token": 0.0}}, share_count_revision={"probability": 0.0}
+    )
     return scenario("baseline", **(quiet | changes))
 
 
 def params(prices=None, book=None, happening=None, index=None, venue="kraken-preipo", grid=SHORT, **more) -> Any:
     """PathParams as jax arrays; every part defaults to a shipped one."""
     tree = paths.params(
-        prices or price("near"), book or liquidity("thin"), happening or scenario("combined"), index or feed("published"),
-        load_venue(venue) if isinstance(venue, str) else venue, grid=grid, **more)
+        prices or price("near"),
+        book or liquidity("thin"),
+        happening or scenario("combined"),
+        index or feed("published"),
+        load_venue(venue) if isinstance(venue, str) else venue,
+        grid=grid,
+        **more,
+    )
     return jax.tree.map(jnp.asarray, tree)
 
 
@@ -72,9 +84,19 @@ def _simulate(p, keys, lo, forced, target, zoom, steps, parts):
     return jax.vmap(one, in_axes=(0, None, None if forced is None else 0))(lo, keys.company, forced)
 
 
-def simulate(p: Any, count: int, first: int = 0, seed: int = 7, market: str = "SPCX", venue: str = "v", forced=None,
-             target: float | None = None, parts: str = "all", zoom: float = 0.0) -> Run:
-    """`count` paths from number `first`, without liquidations; `zoom` puts the fine steps elsewhere than at the event."""
+def simulate(
+    p: Any,
+    count: int,
+    first: int = 0,
+    seed: int = 7,
+    market: str = "SPCX",
+    venue: str = "v",
+    forced=None,
+    target: float | None = None,
+    parts: str = "all",
+    zoom: float = 0.0,
+) -> Run:
+    """`count` paths from number `first`, without liquidations; `zoom` puts the fine steps elsewhere."""
     keys = paths.stream_keys(seed, "test", market, venue)
     keys = jax.tree.map(jnp.asarray, keys)
     lo = jnp.arange(first, first + count, dtype=jnp.uint32)
@@ -89,8 +111,16 @@ def simulate(p: Any, count: int, first: int = 0, seed: int = 7, market: str = "S
 
 def still(**changes: float) -> paths.Draws:
     """Shocks that move nothing: no diffusion, no jump, no switch, no noise."""
-    nothing = dict(z_value=0.0, z_basis=0.0, z_common=0.0, u_event=0.999999, u_size=0.5, u_extra=0.5, u_common=0.999999,
-                   u_common_size=0.5)
+    nothing = dict(
+        z_value=0.0,
+        z_basis=0.0,
+        z_common=0.0,
+        u_event=0.999999,
+        u_size=0.5,
+        u_extra=0.5,
+        u_common=0.999999,
+        u_common_size=0.5,
+    )
     return paths.Draws(**{k: jnp.float64(v) for k, v in (nothing | changes).items()})
 
 
@@ -104,5 +134,18 @@ def mean_within(sample: np.ndarray, expected: float, z: float = 5.0) -> None:
     assert abs(sample.mean() - expected) <= z * error + 1e-12, (sample.mean(), expected, error)
 
 
-__all__ = ["Correlation", "Run", "SHORT", "calm_scenario", "clock", "feed", "liquidity", "mean_within", "params", "price",
-           "scenario", "simulate", "still"]
+__all__ = [
+    "Correlation",
+    "Run",
+    "SHORT",
+    "calm_scenario",
+    "clock",
+    "feed",
+    "liquidity",
+    "mean_within",
+    "params",
+    "price",
+    "scenario",
+    "simulate",
+    "still",
+]
