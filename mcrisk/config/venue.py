@@ -118,6 +118,8 @@ class MidBand(Model):
     average: Seconds = 60.0
     final_band: Fraction = 0.05
     final_window: Seconds = 3600.0
+    # which index the final band stands on; empty = by the index kind, as in OkxLimits
+    reference: Literal["index", "previous_index", "previous_until_listed"] | None = None
     limits_orders: bool = True
 
 
@@ -293,7 +295,7 @@ class Phase(Model):
         if not isinstance(data, dict):
             return data
         index, limits = (_plain(data.get(slot)) for slot in ("index", "limits"))
-        if limits.get("kind") != "okx_limits" or limits.get("reference") is not None:
+        if limits.get("kind") not in ("okx_limits", "mid_band") or limits.get("reference") is not None:
             return data
         reference = "index"
         if index.get("kind") == "last_trade":

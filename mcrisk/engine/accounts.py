@@ -17,7 +17,7 @@ from mcrisk.engine.rulebook import Markets, Rulebook
 from mcrisk.engine.state import Accounts, PathCarry, Pool, Tally
 from mcrisk.rules import liquidation
 from mcrisk.rules.adl import close_price, deleverage_accounts, deleverage_inventory
-from mcrisk.rules.desk import Desk
+from mcrisk.rules.desk import Desk, cover, inventory_value
 from mcrisk.rules.insurance import drawdown_trigger
 from mcrisk.rules.margin import Tiers, maintenance_margin
 from mcrisk.rules.settlement import settle, settlement_price
@@ -40,10 +40,12 @@ class Stage(NamedTuple):
     views: Market
     paid: Array         # [M] funding per contract of this row
     peak: Array         # [M] reference of the fund's drawdown trigger
-    inventory_since: Array  # [M] time at which today's inventory arose; negative = none
+    inventory_since: Array  # [M, 2] time since which a side of the inventory is not empty; negative = empty
+    fund_short: Array   # [M] funding that the inventory owes and the fund lacks
     latent_due: Array   # [M] bool
     in_window: Array    # [] bool: within 48 h after the path's event (True where there is none)
     averages: Any       # rules.settlement.Averages, each [M]
+    units: Array        # [M] product of the rebase ratios so far
 
 
 class Flows(NamedTuple):
@@ -54,19 +56,20 @@ class Flows(NamedTuple):
     makers_lost: Array  # [M] depth share of makers liquidated or deleveraged in this row
 
 
-def phase_tiers(rules: Rulebook, phase: Array) -> Tiers:
-    """The tier table in force."""
-    return jax.tree.map(lambda a, b: jnp.where(phase == POST, b, a), rules.pre.tiers, rules.post.tiers)
+def phase_tiers(rules: Rulebook, phase: Array, units: Array) -> Tiers:
+    """The tier table in force; bounds counted in contracts follow the rebases so far (`units`)."""
+    tiers = jax.tree.map(lambda a, b: jnp.where(phase == POST, b, a), rules.pre.tiers, rules.post.tiers)
+    return tiers._replace(contract_size=tiers.contract_size * units)
 
 
-def all_margins(rules: Rulebook, accounts: Accounts, views: Market) -> Array:
+def all_margins(rules: Rulebook, accounts: Accounts, views: Market, units: Array) -> Array:
     """Maintenance margin [M, A] of every position at this row's marks."""
 
-    def one(phase: Array, quantity: Array, mark: Array) -> Array:
+    def one(phase: Array, units: Array, quantity: Array, mark: Array) -> Array:
         extra = liquidation.fee_rate(rules.liquidation)
-        return maintenance_margin(phase_tiers(rules, phase), jnp.abs(quantity), mark, rules.pre.mode, extra)
+        return maintenance_margin(phase_tiers(rules, phase, units), jnp.abs(quantity), mark, rules.pre.mode, extra)
 
-    return jax.vmap(one)(views.phase, accounts.quantity, views.mark)
+    return jax.vmap(one)(views.phase, units, accounts.quantity, views.mark)
 
 
 def account_stage(rules: Rulebook, markets: Markets, ref: Reference, stage: Stage, carry: PathCarry, accounts: Accounts,
@@ -98,7 +101,7 @@ def account_stage(rules: Rulebook, markets: Markets, ref: Reference, stage: Stag
     carry = look_again(stage, carry, accounts)
     carry, accounts = _restrike(rules, markets, ref, stage, carry, accounts)
     tally = carry.tally._replace(account_stages=carry.tally.account_stages + 1)
-    guard = set_guard(rules, stage, carry, accounts, all_margins(rules, accounts, stage.views))
+    guard = set_guard(rules, stage, carry, accounts, all_margins(rules, accounts, stage.views, stage.units))
     return carry._replace(guard=guard, tally=tally), accounts, flows, info
 
 
@@ -111,7 +114,7 @@ def _pay_funding(rules: Rulebook, stage: Stage, carry: PathCarry, accounts: Acco
     due = jnp.sum(accounts.quantity * stage.paid[:, None], axis=0)
     paid = jnp.minimum(due, jnp.maximum(collateral + profit, 0.0))
     paid = jnp.where(due > 0.0, paid, due)
-    short = jnp.sum(due - paid)
+    short = jnp.sum(due - paid) + jnp.sum(stage.fund_short)
     pool = carry.pool
     # several markets: the shortfall is drawn from the first market's fund, and from the first market's outside
     purse = jnp.float64(0.0) if rules.has_vault else jnp.maximum(pool.fund[0], 0.0)
@@ -122,9 +125,12 @@ def _pay_funding(rules: Rulebook, stage: Stage, carry: PathCarry, accounts: Acco
     scale = jnp.where(rest > 0.0, rest / jnp.maximum(jnp.sum(receipts) + outside_gets, 1e-300), 0.0)
     paid = paid + receipts * scale
     pool = pool._replace(fund=pool.fund.at[0].add(-helped), outside_cash=pool.outside_cash - outside_gets * scale)
+    # the path stage let the owner of the venue advance what the inventory could not pay; receivers bear it instead
+    pool = pool._replace(venue=pool.venue + jnp.sum(stage.fund_short))
     tally = carry.tally._replace(bad_debt=carry.tally.bad_debt + short, adl_wealth=carry.tally.adl_wealth + rest)
     if info is not None:
-        info = info | {"funding_cash": info["funding_cash"].at[0].add(-paid)}
+        info = info | {"funding_cash": info["funding_cash"].at[0].add(-paid),
+                       "own_funding_fund": info["own_funding_fund"].at[0, 0].add(-helped)}
     return accounts._replace(collateral=collateral - paid), pool, tally, info
 
 
@@ -141,33 +147,43 @@ def _work_market(rules: Rulebook, markets: Markets, stage: Stage, m, carry: Path
         tuple((name, rules.outcome_upto[i]) for i, name in enumerate(rules.outcomes)), rules.settlement.expiry_price,
         pick(stage.averages), row, markets.tick[m], view.index, view.mark,
     )
-    may_trade = ~row.halted & (view.phase != SETTLED) & ~settles
-    desk = lax.cond(settles, lambda d: settle(rules.settlement, d, price), lambda d: d, desk)
+    may_trade = ~row.halted & (view.phase != SETTLED)
     last_partial = accounts.last_partial[m]
     desk, last_partial = lax.cond(
         may_trade, lambda d, t: _liquidate(rules, stage, m, d, ctx, row, view),
         lambda d, t: (d, t), desk, last_partial,
     )
+    desk = lax.cond(settles, lambda d: settle(rules.settlement, d, price), lambda d: d, desk)
     return _close_desk(desk, carry, accounts, flows, info, last_partial, stage, m, slot, row)
 
 
 def _liquidate(rules: Rulebook, stage: Stage, m, desk: Desk, ctx: liquidation.Ladder, row: Row, view: Market):
+    """The venue's ladder, ADL for what it could not place, and who pays for balances below zero."""
     below, worth, margin = liquidation.below_maintenance(rules.liquidation, desk, ctx)
 
     def work(desk: Desk):
+        size = jnp.abs(desk.quantity)
+        held = size > 0.0
         desk, left = liquidation.KINDS[rules.liquidation.kind](rules.liquidation, desk, ctx)
-        if rules.adl.trigger != "fund_drawdown":
+        if rules.adl.scope == "unfilled":
             worst = worth / jnp.where(margin > 0.0, margin, 1.0)
-            price = close_price(rules.adl, desk, left.price, view.previous_mark, row.dt)
+            price = close_price(rules.adl, desk, left.price, view.previous_mark, row.dt, ctx.initial_fund)
             desk = deleverage_accounts(rules.adl, desk, left.contracts, price, worst, margin)
+        unpaid = rules.adl.difference_to == "unpaid"
+        desk = cover(desk, held & ~desk.by_adl if unpaid else held, size)
+        desk = cover(desk, desk.by_adl, size, from_fund=False) if unpaid else desk
         return desk, left.last_partial
 
     desk, last_partial = lax.cond(jnp.any(below), work, lambda d: (d, ctx.last_partial), desk)
-    if rules.adl.trigger == "fund_drawdown":
-        value = desk.fund + desk.inventory * desk.mark - desk.inventory_cost
+    if rules.adl.scope == "inventory":
+        value = desk.fund + inventory_value(desk)
         since = jnp.where(stage.inventory_since[m] >= 0.0, stage.inventory_since[m], row.time)
-        due = drawdown_trigger(rules.adl, value, stage.peak[m], desk.inventory, desk.mark, row.time - since)
-        desk = lax.cond(due, lambda d: deleverage_inventory(rules.adl, d, margin, ctx.initial_fund), lambda d: d, desk)
+        if rules.adl.trigger == "fund_drawdown":
+            due = drawdown_trigger(rules.adl, value, stage.peak[m], desk.inventory, desk.mark, row.time - since)
+        else:
+            due = (value <= 0.0) & jnp.any(desk.inventory != 0.0)
+        desk = lax.cond(due, lambda d: deleverage_inventory(
+            rules.adl, d, margin, view.previous_mark, row.dt, ctx.initial_fund), lambda d: d, desk)
     return desk, last_partial
 
 
@@ -185,22 +201,22 @@ def _open_desk(rules: Rulebook, stage: Stage, pool: Pool, accounts: Accounts, m,
         fund=pool.fund[slot], fund_floor=jnp.float64(-jnp.inf if rules.has_vault else 0.0),
         inventory=pool.inventory[m], inventory_cost=pool.inventory_cost[m], outside=pool.outside[m],
         outside_cash=pool.outside_cash, fees=pool.fees, venue=pool.venue, assigned=pool.assigned[m],
-        liquidated=none, deleveraged=none, liquidated_notional=zero, traders_loss=zero, deficit=zero, unpaid=zero,
+        liquidated=none, deleveraged=none, by_adl=none, liquidated_notional=zero, traders_loss=zero, deficit=zero, unpaid=zero,
         adl_notional=zero, adl_wealth=zero, settlement_cut=zero, info=info,
     )
 
 
 def _ladder(rules: Rulebook, markets: Markets, stage: Stage, accounts: Accounts, m, row: Row, view: Market):
     if accounts.quantity.shape[0] > 1:
-        margins = all_margins(rules, accounts, stage.views)
+        margins = all_margins(rules, accounts, stage.views, stage.units)
         elsewhere = jnp.sum(margins, axis=0) - margins[m]
     else:
         elsewhere = jnp.zeros_like(accounts.collateral)
     capacity = rules.vault_capacity * markets.open_interest[m] * markets.initial_price[m] if rules.has_vault else None
     return liquidation.Ladder(
-        tiers=phase_tiers(rules, view.phase), mode=rules.pre.mode, margin_elsewhere=elsewhere, time=row.time,
+        tiers=phase_tiers(rules, view.phase, stage.units[m]), mode=rules.pre.mode, margin_elsewhere=elsewhere, time=row.time,
         last_partial=accounts.last_partial[m], initial_fund=markets.fund[0 if rules.fund_shared else m],
-        open_interest=markets.open_interest[m], backstop_capacity=capacity,
+        open_interest=markets.open_interest[m] * markets.initial_price[m], backstop_capacity=capacity,
     )
 
 

@@ -28,7 +28,7 @@ def build_cell(config: RunConfig, venue_name: str, scenario_name: str, book: Any
     every = 0.0 if spec.file is not None else spec.holding_time
     params = [
         model.params(
-            market.prices, liquidity, scenario, _feed(config, scenario), profile, grid=config.grid,
+            market.prices, liquidity, scenario, config.feed_of(scenario_name), profile, grid=config.grid,
             correlation=config.correlation, start=config.start, restrike_every=every if spec.restrike.every else 0.0,
             restrike_at_event=spec.restrike.at_event and spec.file is None,
         )
@@ -44,14 +44,6 @@ def build_cell(config: RunConfig, venue_name: str, scenario_name: str, book: Any
         jnp.asarray(book.collateral), jnp.asarray(book.depth_share),
     )
     return Cell(build_rulebook(venue), build_markets(profiles), ref, jax.tree.map(jnp.asarray, model.stack(params)), streams)
-
-
-def _feed(config: RunConfig, scenario: Any) -> Any:
-    from mcrisk.config.load import load_model
-    from mcrisk.config.scenario import FeedModel
-
-    del config
-    return load_model(FeedModel, "feeds", scenario.feed) if isinstance(scenario.feed, str) else scenario.feed
 
 
 _lanes = jax.jit(simulate_lanes, static_argnames=("dense",))

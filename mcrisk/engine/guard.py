@@ -42,7 +42,7 @@ def is_quiet(rules: Rulebook, guard: Guard, stage: "Stage", funding_total: Array
     rows, views = stage.rows, stage.views
     inside = (views.mark > guard.lo * (1.0 + _ROUNDING)) & (views.mark < guard.hi * (1.0 - _ROUNDING))
     inside = inside & (jnp.abs(funding_total - guard.funding) < guard.slack)
-    event = rows.restrike | (rows.settle != NO_SETTLE) | rows.converted
+    event = rows.restrike | (rows.settle != NO_SETTLE) | rows.converted | (stage.fund_short > 0.0)
     if rules.rebases:
         event = event | (rows.rebase != 1.0)
     live = ~settled
@@ -63,13 +63,14 @@ def set_guard(rules: Rulebook, stage: "Stage", carry: PathCarry, accounts: Accou
     count = accounts.quantity.shape[0]
     several = jnp.sum(size > 0.0, axis=0) > 1
 
-    def band(m_quantity: Array, m_entry: Array, m_phase: Array, m_mark: Array) -> tuple[Array, Array]:
+    def band(m_quantity: Array, m_entry: Array, m_phase: Array, m_mark: Array, units: Array) -> tuple[Array, Array]:
         tiers = jax.tree.map(lambda a, b: jnp.where(m_phase == POST, b, a), rules.pre.tiers, rules.post.tiers)
+        tiers = tiers._replace(contract_size=tiers.contract_size * units)
         alone = jnp.where(several, 0.0, m_quantity) if count > 1 else m_quantity
         return quiet_band(tiers, alone, m_entry, accounts.collateral - drift, m_mark, rules.pre.mode,
                           fee_rate(rules.liquidation))
 
-    lo, hi = jax.vmap(band)(accounts.quantity, accounts.entry, phase, mark)
+    lo, hi = jax.vmap(band)(accounts.quantity, accounts.entry, phase, mark, stage.units)
     if count > 1:
         safe = _safe_distance(rules, equity - jnp.sum(margins, axis=0) - drift, size * mark[:, None], several)
         lo, hi = jnp.maximum(lo, mark * (1.0 - safe)), jnp.minimum(hi, mark * (1.0 + safe))

@@ -31,7 +31,7 @@ def start_market(rules: Rulebook, row: Row, initial_price: Array, launch_age: Ar
     start = _start_phase(rules.pre, row, initial_price)
     return MarketState(
         phase=jnp.int32(PRE) + zero.astype(jnp.int32), index=initial_price, mark=initial_price, listed_at=inf,
-        converted_at=inf, pre=start, post=_start_phase(rules.post, row, initial_price), funding_total=zero, rate=zero,
+        converted_at=inf, pre=start, post=_start_phase(rules.post, row, initial_price), funding_total=zero, rate=zero, units=zero + 1.0,
         averages=start_averages(launch_age, initial_price),
     )
 
@@ -86,14 +86,17 @@ def market_stage(rules: Rulebook, state: MarketState, row: Row, initial_price: A
     """One row through the path-level rules. A settled market stands still."""
     if rules.rebases:
         state = _apply_rebase(rules, state, row)
+        initial_price = initial_price / state.units
     live = state.phase != SETTLED
     converts = row.converted & live & (state.phase != POST)
-    listed_at = jnp.where(row.listed & (state.listed_at == jnp.inf), row.time, state.listed_at)
+    lists = (row.listed | converts) & (state.listed_at == jnp.inf)
+    listed_at = jnp.where(lists, row.time, state.listed_at)
     converted_at = jnp.where(converts, row.time, state.converted_at)
     phase = jnp.where(converts, POST, jnp.where((listed_at <= row.time) & (state.phase == PRE), TRANSITION, state.phase))
     state = state._replace(phase=phase.astype(jnp.int32), listed_at=listed_at, converted_at=converted_at)
     mid = mid_price(row)
-    fresh = _start_phase(rules.post, row, state.mark)
+    fresh = _start_phase(rules.post, row, state.index)
+    fresh = fresh._replace(funding=funding.convert(rules.pre.funding, rules.post.funding, state.pre.funding))
     post_before = jax.tree.map(lambda a, b: jnp.where(converts, a, b), fresh, state.post)
     pre, seen_pre = _view(rules.pre, state.pre, state, row, initial_price, mid, row.time + launch_age)
     since = jnp.where(converted_at <= row.time, row.time - converted_at, 0.0)
@@ -108,7 +111,7 @@ def market_stage(rules: Rulebook, state: MarketState, row: Row, initial_price: A
     after = MarketState(
         phase=jnp.where(settles, SETTLED, phase).astype(jnp.int32), index=value, mark=price, listed_at=listed_at,
         converted_at=converted_at, pre=pre, post=post, funding_total=state.funding_total + paid,
-        rate=jnp.where(live, rate, 0.0), averages=update_averages(state.averages, row, value, price),
+        rate=jnp.where(live, rate, 0.0), averages=update_averages(state.averages, row, value, price), units=state.units,
     )
     view = Market(
         phase=jnp.where(live, phase, SETTLED).astype(jnp.int32), index=value, mark=price, previous_mark=state.mark,
@@ -121,7 +124,7 @@ def _apply_rebase(rules: Rulebook, state: MarketState, row: Row) -> MarketState:
     """Prices the venue remembers are divided by the ratio; nothing else changes."""
     factor = 1.0 / row.rebase
     return state._replace(
-        index=state.index * factor, mark=state.mark * factor, funding_total=state.funding_total * factor,
+        units=state.units * row.rebase, index=state.index * factor, mark=state.mark * factor, funding_total=state.funding_total * factor,
         pre=_rescale(rules.pre, state.pre, factor), post=_rescale(rules.post, state.post, factor),
         averages=rescale_averages(state.averages, factor),
     )

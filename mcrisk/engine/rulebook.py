@@ -74,7 +74,7 @@ def tier_table(margin: Margin, contract_size: float, count: int) -> Tiers:
 
     arrays = tier_arrays(margin, count)
     return Tiers(
-        jnp.asarray(arrays.lower_edge), jnp.asarray(arrays.maintenance), jnp.asarray(arrays.initial),
+        jnp.asarray(arrays.lower_edge * (1.0 + 1e-9)), jnp.asarray(arrays.lower_edge), jnp.asarray(arrays.maintenance), jnp.asarray(arrays.initial),
         jnp.asarray(arrays.deduction), jnp.asarray(margin.by == "contracts"), jnp.asarray(contract_size, jnp.float64),
     )
 
@@ -97,6 +97,13 @@ def build_rulebook(venue: Venue) -> Rulebook:
             why="one compiled step knows one way to read a tier table",
             remedy="write the table of one phase in the other phase's mode (a marginal table with one tier is a whole table)",
         )
+    for phase in (venue.pre, venue.post):
+        if phase.margin.mode == "marginal" and phase.margin.by == "contracts":
+            raise InputError(
+                what=f"venue '{venue.name}' has marginal tiers counted in contracts",
+                why="no venue publishes deductions in contracts; their value would move with the price",
+                remedy="write the bounds as notional, or use mode: whole",
+            )
     if venue.backstop.enabled and venue.fund.initial > 0.0:
         raise InputError(
             what=f"venue '{venue.name}' has an insurance fund and a backstop vault",

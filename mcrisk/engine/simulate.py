@@ -76,7 +76,7 @@ def _book(task: CellTask) -> Any:
     spec = config.book_of(venue.name)
     names = [market.name for market in config.markets]
     if spec.file is not None:
-        return read_book(spec.file, names, house_account=spec.house_account)
+        return read_book(spec.file, names, house_account=spec.house_account, tolerance=spec.balance_tolerance)
     return generate(spec, market_venues(config, venue), names, config.seed, [m.prices.company for m in config.markets])
 
 

@@ -31,6 +31,7 @@ class MarketState(NamedTuple):
     post: PhaseState
     funding_total: Array  # F: cumulative funding per contract, paid by longs
     rate: Array          # last funding rate paid
+    units: Array         # product of all rebase ratios so far
     averages: Averages
 
 
@@ -50,14 +51,14 @@ class Pool(NamedTuple):
     """Everybody who is not an account."""
 
     fund: Array            # [M] cash of fund or vault (slot 0 only where the fund is shared)
-    inventory: Array       # [M] contracts taken over
-    inventory_cost: Array  # [M]
-    inventory_since: Array  # [M] time at which the present inventory arose
+    inventory: Array       # [M, 2] contracts taken over: long ≥ 0, short ≤ 0, never netted
+    inventory_cost: Array  # [M, 2]
+    inventory_since: Array  # [M, 2] time since which a side is not empty; negative = empty
     outside: Array         # [M] contracts held by book, assignees, new traders
     outside_cash: Array    # []
     fees: Array            # []
     venue: Array           # [] cash of the venue's owner
-    assigned: Array        # [M] contracts given to assignees
+    assigned: Array        # [M] notional given to assignees
     peak: Peak             # fund value ring, per market
 
 

@@ -31,6 +31,8 @@ class Quotes(NamedTuple):
     rate: Array
     sold: Array      # contracts the unwinding of inventory took from the bids
     bought: Array
+    unwound_value: Array  # Σ signed contracts · price of it
+    fund_funding: Array   # change of the fund's cash by funding on its inventory
 
 
 def start_carry(rules: Rulebook, markets: Markets, rows: Row) -> PathCarry:
@@ -40,7 +42,8 @@ def start_carry(rules: Rulebook, markets: Markets, rows: Row) -> PathCarry:
     zero, never = jnp.float64(0.0), jnp.float64(jnp.inf)
     fund = zeros.at[0].set(jnp.sum(markets.fund)) if rules.fund_shared else markets.fund
     pool = Pool(
-        fund=fund, inventory=zeros, inventory_cost=zeros, inventory_since=zeros - 1.0, outside=zeros, outside_cash=zero,
+        fund=fund, inventory=jnp.stack([zeros, zeros], 1), inventory_cost=jnp.stack([zeros, zeros], 1),
+        inventory_since=jnp.stack([zeros, zeros], 1) - 1.0, outside=zeros, outside_cash=zero,
         fees=zero, venue=zero, assigned=zeros, peak=jax.vmap(start_peak)(fund),
     )
     tally = Tally(
@@ -70,17 +73,23 @@ def path_stage(rules: Rulebook, markets: Markets, carry: PathCarry, rows: Row, i
     market, views, paid = jax.vmap(market_stage, in_axes=(None, 0, 0, 0, 0))(
         rules, carry.market, rows, markets.initial_price, markets.launch_age
     )
-    pool = _fund_funding(rules, carry.pool, paid.per_contract)
-    pool, rows, quotes, peak = _inventory(rules, pool, rows, views, ~settled)
+    pool, short = _fund_funding(rules, carry.pool, paid.per_contract)
+    fund_funding = pool.fund - carry.pool.fund
+    pool, rows, taken, peak, lost, unpaid = _inventory(rules, pool, rows, views, ~settled)
     due = latent_due(carry.guard, rows, ~settled)
-    stage = Stage(rows, views, paid.per_contract, peak, pool.inventory_since, due, in_window, market.averages)
+    stage = Stage(rows, views, paid.per_contract, peak, pool.inventory_since, short, due, in_window, market.averages,
+                  market.units)
     quiet = is_quiet(rules, carry.guard, stage, market.funding_total, settled)
-    if rules.adl.trigger == "fund_drawdown":
-        quiet = quiet & ~jnp.any(_adl_due(rules, pool, stage) & ~rows.halted & ~settled)
+    if rules.adl.scope == "inventory":
+        quiet = quiet & ~jnp.any(_adl_due(rules, pool, views.mark, rows.time, peak) & ~rows.halted & ~settled)
     gap = jnp.max(jnp.where(settled, 0.0, jnp.abs(views.mark / views.index - 1.0)))
-    tally = carry.tally._replace(mark_index_gap=jnp.maximum(carry.tally.mark_index_gap, gap))
+    t = carry.tally
+    tally = t._replace(
+        mark_index_gap=jnp.maximum(t.mark_index_gap, gap), bad_debt=t.bad_debt + lost, unpaid=t.unpaid + unpaid,
+        deficit_48h=t.deficit_48h + jnp.where(in_window, lost, 0.0),
+    )
     carry = PathCarry(market, pool, carry.guard, tally)
-    return carry, stage, Quotes(paid.premium, paid.rate, *quotes), quiet
+    return carry, stage, Quotes(paid.premium, paid.rate, *taken, fund_funding), quiet
 
 
 def close_stage(rules: Rulebook, markets: Markets, carry: PathCarry, stage: Stage) -> PathCarry:
@@ -102,7 +111,7 @@ def close_stage(rules: Rulebook, markets: Markets, carry: PathCarry, stage: Stag
 
 def fund_value(pool: Pool, mark: Array) -> Array:
     """V [M]: cash of fund or vault plus its inventory at the mark."""
-    return pool.fund + pool.inventory * mark - pool.inventory_cost
+    return pool.fund + jnp.sum(pool.inventory, axis=1) * mark - jnp.sum(pool.inventory_cost, axis=1)
 
 
 def _rebase(carry: PathCarry, ratio: Array) -> PathCarry:
@@ -111,27 +120,29 @@ def _rebase(carry: PathCarry, ratio: Array) -> PathCarry:
         lo=guard.lo / ratio, hi=guard.hi / ratio, funding=guard.funding / ratio, slack=guard.slack / ratio,
         latent_bid=guard.latent_bid / ratio, latent_ask=guard.latent_ask / ratio,
     )
-    pool = pool._replace(inventory=pool.inventory * ratio, outside=pool.outside * ratio, assigned=pool.assigned * ratio)
+    pool = pool._replace(inventory=pool.inventory * ratio[:, None], outside=pool.outside * ratio)
     return carry._replace(guard=guard, pool=pool)
 
 
-def _fund_funding(rules: Rulebook, pool: Pool, paid: Array) -> Pool:
-    """Inventory and outside pay and receive funding like everybody else."""
-    owed = pool.inventory * paid
+def _fund_funding(rules: Rulebook, pool: Pool, paid: Array) -> tuple[Pool, Array]:
+    """Inventory and outside pay and receive funding like everybody else; returns what the fund lacks for it [M]."""
+    owed = jnp.sum(pool.inventory, axis=1) * paid
     fund = pool.fund - (jnp.zeros_like(owed).at[0].set(jnp.sum(owed)) if rules.fund_shared else owed)
     short = jnp.zeros_like(fund) if rules.has_vault else jnp.maximum(-fund, 0.0)
     return pool._replace(
         fund=fund + short, venue=pool.venue - jnp.sum(short),
         outside_cash=pool.outside_cash - jnp.sum(pool.outside * paid),
-    )
+    ), short
 
 
-def _adl_due(rules: Rulebook, pool: Pool, stage: Stage) -> Array:
-    mark = stage.views.mark
-    age = stage.rows.time - pool.inventory_since
+def _adl_due(rules: Rulebook, pool: Pool, mark: Array, time: Array, reference: Array) -> Array:
+    """[M] bool: is ADL on the inventory due before the row's ladder?"""
+    value = fund_value(pool, mark)
+    if rules.adl.trigger != "fund_drawdown":
+        return (value <= 0.0) & jnp.any(pool.inventory != 0.0, axis=1)
+    age = time[:, None] - pool.inventory_since
     return jax.vmap(drawdown_trigger, in_axes=(None, 0, 0, 0, 0, 0))(
-        rules.adl, fund_value(pool, mark), stage.peak, pool.inventory, mark, age
-    )
+        rules.adl, value, reference, pool.inventory, mark, age)
 
 
 def _inventory(rules: Rulebook, pool: Pool, rows: Row, views: Market, live: Array):
@@ -143,10 +154,8 @@ def _inventory(rules: Rulebook, pool: Pool, rows: Row, views: Market, live: Arra
             pool.peak, rules.adl.drawdown_window, rows.time, fund_value(pool, views.mark)
         )
         pool = pool._replace(peak=peak)
-        age = rows.time - pool.inventory_since
-        allowed = allowed & ~jax.vmap(drawdown_trigger, in_axes=(None, 0, 0, 0, 0, 0))(
-            rules.adl, fund_value(pool, views.mark), reference, pool.inventory, views.mark, age
-        )
+    if rules.adl.scope == "inventory":
+        allowed = allowed & ~_adl_due(rules, pool, views.mark, rows.time, reference)
     out = jax.vmap(unwind, in_axes=(None, 0, 0, 0, 0, 0, 0, 0))(
         rules.fund.unwind_share_of_depth, pool.inventory, pool.inventory_cost, rows.bid, rows.ask,
         views.order_lower, views.order_upper, allowed,
@@ -154,10 +163,10 @@ def _inventory(rules: Rulebook, pool: Pool, rows: Row, views: Market, live: Arra
     gain = jnp.zeros_like(out.gain).at[0].set(jnp.sum(out.gain)) if rules.fund_shared else out.gain
     cash = pool.fund + gain
     short = jnp.zeros_like(cash) if rules.has_vault else jnp.maximum(-cash, 0.0)
-    taken = (out.bid.consumed - rows.bid.consumed, out.ask.consumed - rows.ask.consumed)
+    taken = (out.bid.consumed - rows.bid.consumed, out.ask.consumed - rows.ask.consumed, out.value)
     pool = pool._replace(
         fund=cash + short, venue=pool.venue - jnp.sum(short), inventory=out.inventory, inventory_cost=out.cost,
         inventory_since=jnp.where(out.inventory == 0.0, -1.0, pool.inventory_since),
         outside=pool.outside + out.signed, outside_cash=pool.outside_cash - jnp.sum(out.value),
     )
-    return pool, rows._replace(bid=out.bid, ask=out.ask), (*taken,), reference
+    return pool, rows._replace(bid=out.bid, ask=out.ask), taken, reference, jnp.sum(jnp.maximum(-gain, 0.0)), jnp.sum(short)

@@ -28,7 +28,7 @@ def path_numbers(sim: Any, out: Any, count: int) -> tuple[dict[str, np.ndarray],
     first_mark = np.asarray(sim.cell.markets.initial_price)
     start_worth = start + np.sum(np.asarray(sim.cell.ref.quantity) * (first_mark[:, None] - np.asarray(sim.cell.ref.entry)), axis=0)
     pnl = equity - start_worth - acc.deposits
-    value = np.sum(pool.fund + pool.inventory * mark - pool.inventory_cost, axis=1)
+    value = np.sum(pool.fund + np.sum(pool.inventory, axis=2) * mark - np.sum(pool.inventory_cost, axis=2), axis=1)
     fund0 = float(np.sum(np.asarray(sim.cell.markets.fund)))
     vault = sim.cell.rules.has_vault
     held = np.any(acc.quantity != 0.0, axis=1)
@@ -65,7 +65,7 @@ def _residual(sim: Any, carry: Any, acc: Any, start: np.ndarray) -> np.ndarray:
     ref, pool = sim.cell.ref, carry.pool
     owed = carry.market.funding_total - carry.guard.funding
     accounts = np.sum(acc.collateral - np.sum(acc.quantity * (acc.entry + owed[:, :, None]), axis=1), axis=1)
-    pooled = np.sum(pool.fund - pool.inventory_cost, axis=1) + pool.outside_cash + pool.fees + pool.venue
+    pooled = np.sum(pool.fund - np.sum(pool.inventory_cost, axis=2), axis=1) + pool.outside_cash + pool.fees + pool.venue
     fund0 = float(np.sum(np.asarray(sim.cell.markets.fund)))
     before = float(np.sum(start) - np.sum(np.asarray(ref.quantity) * np.asarray(ref.entry))) + fund0
     scale = float(np.sum(np.abs(start))) + fund0

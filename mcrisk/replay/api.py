@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mcrisk.config.venue import Venue
 from mcrisk.replay.drive import record
 from mcrisk.replay.ledger import build_accounts, build_ledger, build_market, summarize
@@ -31,7 +33,10 @@ def replay(venue: Venue | str | Path, prices: Any, accounts: Any, events: Any = 
     book = given.accounts
     recording = record(profile, given.row, given.rows, book.quantity, book.entry_price, book.collateral, given.initial_price)
     times = given.row.utc[: given.rows]
-    ledger = build_ledger(recording, book.account_id, times, given.row.rebase, profile.backstop.enabled)
+    pre, post = (getattr(phase.funding, "basis", "mark") == "oracle" for phase in (profile.pre, profile.post))
+    converted = np.cumsum(given.row.converted[: given.rows]) > 0
+    ledger = build_ledger(recording, book.account_id, times, given.row.rebase, profile.backstop.enabled,
+                          np.where(converted, post, pre))
     summary = summarize(recording, profile.backstop.enabled) | {
         "venue": profile.name, "rows": given.rows, "accounts": len(book), "remarks": list(given.remarks),
     }

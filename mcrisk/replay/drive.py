@@ -6,6 +6,7 @@ account stage runs with its ledger arrays switched on, and the loop goes on behi
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -20,12 +21,14 @@ from mcrisk.engine.state import Accounts, PathCarry
 from mcrisk.engine.step import close_stage, path_stage, start_accounts, start_carry
 from mcrisk.rules.types import SETTLED, Row
 
-INFO_NAMES = (
-    "funding_cash", "cover_cash", "fill_quantity", "fill_value", "fill_cash", "fill_fee", "fill_fund",
-    "take_quantity", "take_value", "take_cash", "assign_quantity", "assign_value", "assign_cash",
-    "adl_quantity", "adl_value", "adl_cash",
-    "settle_quantity", "settle_value", "settle_cash", "settle_fee", "settle_cut", "settle_cover", "settle_fund",
-)
+_STAGES = {
+    "fill": ("quantity", "value", "cash", "fee", "fund"), "take": ("quantity", "value", "cash"),
+    "assign": ("quantity", "value", "cash", "fund"), "adl": ("quantity", "value", "cash", "fund"),
+    "settle": ("quantity", "value", "cash", "fee", "cut", "cover", "fund"),
+    "own_adl": ("quantity", "value", "fund"), "own_settle": ("quantity", "value", "fund"),
+    "own_funding": ("fund",), "funding": ("cash",), "cover": ("cash",),
+}
+INFO_NAMES = tuple(f"{stage}_{what}" for stage, columns in _STAGES.items() for what in columns)
 
 
 class Trace(NamedTuple):
@@ -40,6 +43,12 @@ class Trace(NamedTuple):
     funding_rate: Array
     cumulative_funding: Array
     fund: Array
+    funding_paid: Array      # per contract in this row
+    own_funding: Array       # change of the fund by funding on its inventory
+    unwound: Array           # change of the inventory by unwinding, contracts
+    unwound_value: Array
+    unwound_fund: Array      # change of the fund by it
+    mid: Array
 
 
 @dataclass
@@ -47,7 +56,7 @@ class Recording:
     """A driven path: the trace, what happened to the accounts at which row, and the states at both ends."""
 
     trace: dict[str, np.ndarray]
-    events: list[tuple[int, dict[str, np.ndarray], np.ndarray]] = field(default_factory=list)
+    events: list[tuple[int, dict[str, np.ndarray], np.ndarray, np.ndarray]] = field(default_factory=list)
     carry: Any = None
     accounts: Any = None
     start: Any = None
@@ -73,12 +82,13 @@ def _advance(rules: Rulebook, markets: Markets, rows: Row, count: Array, i: Arra
 
     def go(state):
         i, carry, stage, trace, _ = state
+        fund = carry.pool.fund[0]
         carry, stage, quotes, quiet = path_stage(rules, markets, carry, _row(rows, i), jnp.bool_(True))
         calm = quiet & jnp.all(stage.paid == 0.0)
         carry = lax.cond(calm, lambda c: close_stage(rules, markets, c, stage), lambda c: c, carry)
         v = stage.views
         values = (v.phase[0], v.index[0], v.mark[0], v.lower_limit[0], v.upper_limit[0], quotes.premium[0], quotes.rate[0],
-                  carry.market.funding_total[0], carry.pool.fund[0])
+                  carry.market.funding_total[0], carry.pool.fund[0], stage.paid[0], *_own(quotes, fund, carry), v.mid[0])
         trace = Trace(*(column.at[i].set(value.astype(column.dtype)) for column, value in zip(trace, values)))
         return i + 1, carry, stage, trace, ~calm
 
@@ -86,6 +96,13 @@ def _advance(rules: Rulebook, markets: Markets, rows: Row, count: Array, i: Arra
         return (state[0] < count) & ~state[4]
 
     return lax.while_loop(more, go, (i, carry, stage, trace, jnp.bool_(False)))
+
+
+def _own(quotes, before: Array, carry: PathCarry) -> tuple[Array, ...]:
+    """What the row did to the fund before anybody's order: funding, unwound contracts, their value, cash."""
+    after_funding = before + quotes.fund_funding[0]
+    return (quotes.fund_funding[0], quotes.bought[0] - quotes.sold[0], -quotes.unwound_value[0],
+            carry.pool.fund[0] - after_funding)
 
 
 @jax.jit
@@ -103,9 +120,12 @@ def record(venue, rows: Row, count: int, quantity: np.ndarray, entry: np.ndarray
     The book holds whatever the accounts do not net to.
     """
     jax.config.update("jax_enable_x64", True)
-    contract = venue.contract.model_copy(update={"initial_price": float(initial_price)})
-    rules = build_rulebook(venue)
+    contract = venue.contract.model_copy(update={
+        "initial_price": float(initial_price), "launch_age": 0.0, "open_interest": venue.contract.open_interest})
+    rules = dataclasses.replace(build_rulebook(venue), rebases=True)  # an events file may rebase any market
     markets = build_markets([venue.model_copy(update={"contract": contract})])
+    if len(quantity) < 2:  # two places for the fund's own entries
+        quantity, entry, collateral = (np.append(x, v) for x, v in ((quantity, 0.0), (entry, 1.0), (collateral, 0.0)))
     device_rows = jax.tree.map(jnp.asarray, rows)
     ref = Reference(jnp.asarray(quantity)[None], jnp.asarray(entry)[None], jnp.asarray(collateral), jnp.zeros(len(quantity)))
     outside = jnp.asarray([-float(np.sum(quantity))])
@@ -119,10 +139,10 @@ def record(venue, rows: Row, count: int, quantity: np.ndarray, entry: np.ndarray
         i, carry, stage, trace, stopped = _advance(rules, markets, device_rows, total, i, carry, stage, trace)
         if not bool(stopped):
             break
-        before = np.asarray(accounts.quantity[0])
+        before, entry_before = np.asarray(accounts.quantity[0]), np.asarray(accounts.entry[0])
         carry, accounts, info = _work(rules, markets, ref, stage, carry, accounts)
         patched.append((int(i) - 1, float(carry.pool.fund[0])))
-        recording.events.append((int(i) - 1, jax.device_get(info), before))
+        recording.events.append((int(i) - 1, jax.device_get(info), before, entry_before))
     columns = {name: np.array(value[:count]) for name, value in zip(Trace._fields, trace)}
     for row, fund in patched:
         columns["fund"][row] = fund

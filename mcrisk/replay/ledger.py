@@ -1,8 +1,8 @@
-"""From a recording to the tables of a replay: ledger, accounts, market, summary (design contract 4.5)."""
+"""From a recording to the tables of a replay: ledger, accounts, market, summary (design contract 4.5, semantics.md 10)."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -10,94 +10,162 @@ import pandas as pd
 from mcrisk.replay.drive import Recording
 from mcrisk.replay.result import ACCOUNT_COLUMNS, LEDGER_COLUMNS, MARKET_COLUMNS, PHASES
 
-_ORDER = ("rebase", "funding", "liquidation", "takeover", "backstop", "assignment", "adl", "settlement", "cut", "fund")
+FUND = "fund"  # account_id of the fund's own entries
 
 
-def _entries(info: dict[str, np.ndarray], before: np.ndarray, ratio: float, vault: bool):
-    """(event, account index, quantity, price, cash, fee, fund) arrays of one row, in the order things happen."""
-    zero = np.zeros_like(before)
+class Entries(NamedTuple):
+    """Ledger entries of one stage of one row; `who` are places in the book, −1 the fund itself."""
 
-    def some(mask, event, quantity, price, cash, fee, fund):
-        k = np.flatnonzero(mask)
-        return (event, k, quantity[k], price[k], cash[k], fee[k], fund[k])
+    event: str
+    who: np.ndarray
+    quantity: np.ndarray
+    price: np.ndarray
+    cash: np.ndarray
+    fee: np.ndarray
+    fund: np.ndarray
 
-    def price(value, quantity):
-        return value / np.where(quantity != 0.0, quantity, 1.0)
 
-    if ratio != 1.0:
-        yield some(before != 0.0, "rebase", before * (ratio - 1.0), np.full_like(before, np.nan), zero, zero, zero)
+class Terms(NamedTuple):
+    """What a row's entries need besides the account arrays."""
+
+    ratio: float
+    vault: bool
+    basis: float      # price funding is paid on
+    mark: float
+    own: dict[str, float]
+
+
+def _some(event: str, shown: np.ndarray, quantity=None, price=None, cash=None, fee=None, fund=None) -> Entries:
+    k = np.flatnonzero(shown)
+    pick = lambda x: np.zeros(len(k)) if x is None else np.broadcast_to(x, shown.shape)[k]  # noqa: E731
+    return Entries(event, k, pick(quantity), pick(price), pick(cash), pick(fee), pick(fund))
+
+
+def _own(event: str, quantity: float, price: float, fund: float) -> Entries:
+    here = np.flatnonzero([quantity != 0.0 or fund != 0.0])
+    one = lambda x: np.full(len(here), x)  # noqa: E731
+    return Entries(event, here - 1, one(quantity), one(price), one(0.0), one(0.0), one(fund))
+
+
+def _mean_price(value: np.ndarray, quantity: np.ndarray) -> np.ndarray:
+    return value / np.where(quantity != 0.0, quantity, 1.0)
+
+
+def _row_entries(info: dict[str, np.ndarray], before: np.ndarray, entry: np.ndarray, terms: Terms) -> list[Entries]:
+    """All entries of a row in the order things happen."""
+    out: list[Entries] = []
+    if terms.ratio != 1.0:
+        out.append(_some("rebase", before != 0.0, before * (terms.ratio - 1.0), entry / terms.ratio))
     paid = info["funding_cash"]
-    yield some(paid != 0.0, "funding", zero, np.full_like(before, np.nan), paid, zero, zero)
+    out.append(_some("funding", paid != 0.0, price=terms.basis, cash=paid))
+    out.append(_own("funding", 0.0, terms.basis, terms.own["funding"] + float(info["own_funding_fund"].sum())))
+    out.append(_own("fund", terms.own["unwound"], terms.own["unwound_price"], terms.own["unwound_fund"]))
     q = info["fill_quantity"]
-    yield some(q != 0.0, "liquidation", q, price(info["fill_value"], q), info["fill_cash"], info["fill_fee"], info["fill_fund"])
+    out.append(_some("liquidation", q != 0.0, q, _mean_price(info["fill_value"], q), info["fill_cash"], info["fill_fee"],
+                     info["fill_fund"]))
     q = info["take_quantity"]
-    yield some(q != 0.0, "backstop" if vault else "takeover", q, price(info["take_value"], q), info["take_cash"], zero, zero)
+    out.append(_some("backstop" if terms.vault else "takeover", q != 0.0, q, _mean_price(info["take_value"], q), info["take_cash"]))
     q = info["assign_quantity"]
-    yield some(q != 0.0, "assignment", q, price(info["assign_value"], q), info["assign_cash"], zero, zero)
+    out.append(_some("assignment", q != 0.0, q, _mean_price(info["assign_value"], q), info["assign_cash"], fund=info["assign_fund"]))
     q = info["adl_quantity"]
-    yield some(q != 0.0, "adl", q, price(info["adl_value"], q), info["adl_cash"], zero, zero)
+    out.append(_some("adl", q != 0.0, q, _mean_price(info["adl_value"], q), info["adl_cash"], fund=info["adl_fund"]))
+    out += _inventory(info, "own_adl", "adl")
+    paid = info["cover_cash"]
+    out.append(_some("fund", paid != 0.0, price=terms.mark, cash=paid, fund=-paid))
+    return out + _settlement(info)
+
+
+def _settlement(info: dict[str, np.ndarray]) -> list[Entries]:
     q = info["settle_quantity"]
-    yield some(q != 0.0, "settlement", q, price(info["settle_value"], q), info["settle_cash"], info["settle_fee"], zero)
-    cut = info["settle_cut"]
-    yield some(cut != 0.0, "adl", zero, np.full_like(before, np.nan), -cut, zero, zero)
-    help_ = info["cover_cash"] + info["settle_cover"]
-    yield some(help_ != 0.0, "fund", zero, np.full_like(before, np.nan), help_, zero,
-               -(info["cover_cash"] + info["settle_fund"]))
+    price = _mean_price(info["settle_value"], q)
+    from_fund, cover, cut = info["settle_fund"], info["settle_cover"], info["settle_cut"]
+    return [
+        _some("settlement", q != 0.0, q, price, info["settle_cash"], info["settle_fee"]),
+        *_inventory(info, "own_settle", "settlement"),
+        _some("fund", from_fund != 0.0, price=price, cash=from_fund, fund=-from_fund),
+        _some("adl", (cut != 0.0) | (cover != from_fund), price=price, cash=cover - from_fund - cut),
+    ]
 
 
-def build_ledger(recording: Recording, ids: tuple[str, ...], times: np.ndarray, ratios: np.ndarray, vault: bool) -> pd.DataFrame:
-    """The ledger, one line per event of an account, plus the fund's own gains and losses (account_id empty)."""
-    parts: list[dict[str, np.ndarray]] = []
-    names = np.asarray(ids, object)
-    fund = np.concatenate([[float(np.sum(recording.start[0].fund)) if not vault else 0.0], recording.trace["fund"]])
-    explained = np.zeros(len(times))
-    for row, info, before in recording.events:
-        for event, k, quantity, price, cash, fee, to_fund in _entries(info, before, float(ratios[row]), vault):
-            if not len(k):
-                continue
-            explained[row] += float(np.sum(to_fund))
-            parts.append({"row": np.full(len(k), row), "account_id": names[k], "event": np.full(len(k), event, object),
-                          "quantity": quantity, "price": price, "cash": cash, "fee": fee, "fund": to_fund})
-    own = np.diff(fund)[: len(times)] - explained
-    scale = max(float(np.max(np.abs(fund))), 1.0)
-    k = np.flatnonzero(np.abs(own) > 1e-12 * scale)
-    parts.append({"row": k, "account_id": np.full(len(k), "", object), "event": np.full(len(k), "fund", object),
-                  "quantity": np.zeros(len(k)), "price": np.full(len(k), np.nan), "cash": np.zeros(len(k)),
-                  "fee": np.zeros(len(k)), "fund": own[k]})
-    table = pd.DataFrame({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
-    table = table.sort_values("row", kind="stable", ignore_index=True)
-    table["time"] = times[table["row"].to_numpy(int)]
+def _inventory(info: dict[str, np.ndarray], stage: str, event: str) -> list[Entries]:
+    """The fund's own closes, long and short side as one entry."""
+    quantity, value, fund = (float(info[f"{stage}_{what}"][:2].sum()) for what in ("quantity", "value", "fund"))
+    gross = float(np.abs(info[f"{stage}_quantity"][:2]).sum())
+    price = float(np.abs(info[f"{stage}_value"][:2]).sum()) / gross if gross else 0.0
+    return [_own(event, quantity, price, fund)] if gross or fund else []
+
+
+def build_ledger(recording: Recording, ids: tuple[str, ...], times: np.ndarray, ratios: np.ndarray, vault: bool,
+                 oracle_basis: np.ndarray) -> pd.DataFrame:
+    """The ledger: one line per account, event and row. `oracle_basis` [T] bool: funding is paid on the index."""
+    t = recording.trace
+    names = np.append(np.asarray(ids, object), FUND)  # place −1 is the fund
+    happened = {row: (info, before, entry) for row, info, before, entry in recording.events}
+    own_rows = set(np.flatnonzero((t["own_funding"] != 0.0) | (t["unwound"] != 0.0) | (t["unwound_fund"] != 0.0)))
+    parts: list[tuple[int, Entries]] = []
+    for row in sorted(own_rows | set(happened)):
+        fund = 0.0 if vault else 1.0
+        own = {"funding": t["own_funding"][row] * fund, "unwound": t["unwound"][row] * fund,
+               "unwound_price": t["unwound_value"][row] / t["unwound"][row] if t["unwound"][row] else 0.0,
+               "unwound_fund": t["unwound_fund"][row] * fund}
+        basis = t["index"][row] if oracle_basis[row] else t["mark"][row]
+        terms = Terms(float(ratios[row]), vault, basis, t["mark"][row], own)
+        if row in happened:
+            info, before, entry = happened[row]
+            if vault:
+                info = {k: v * 0.0 if k.startswith("own_") else v for k, v in info.items()}
+            entries = _row_entries({k: v[: len(ids)] if not k.startswith("own_") else v for k, v in info.items()},
+                                   before[: len(ids)], entry[: len(ids)], terms)
+        else:
+            entries = [_own("funding", 0.0, basis, own["funding"]),
+                       _own("fund", own["unwound"], own["unwound_price"], own["unwound_fund"])]
+        parts += [(int(row), e) for e in entries if len(e.who)]
+    return _frame(parts, names, times)
+
+
+def _frame(parts: list[tuple[int, Entries]], names: np.ndarray, times: np.ndarray) -> pd.DataFrame:
+    if not parts:
+        return pd.DataFrame({name: pd.Series(dtype=object if name in ("account_id", "event") else float) for name in LEDGER_COLUMNS})
+    column = lambda pick: np.concatenate([pick(row, e) for row, e in parts])  # noqa: E731
+    table = pd.DataFrame({
+        "time": column(lambda row, e: np.full(len(e.who), times[row])),
+        "account_id": column(lambda row, e: names[e.who]),
+        "event": column(lambda row, e: np.full(len(e.who), e.event, object)),
+        **{name: column(lambda row, e, name=name: getattr(e, name)) for name in ("quantity", "price", "cash", "fee", "fund")},
+    })
     table["seq"] = np.arange(len(table))
     return table[list(LEDGER_COLUMNS)]
 
 
 def build_accounts(recording: Recording, ids: tuple[str, ...], ledger: pd.DataFrame) -> pd.DataFrame:
-    """Every account at the end, in file order."""
-    end = recording.accounts
-    quantity = end.quantity[0]
+    """Every account at the end, in file order; status is what closed its last contract."""
+    end, count = recording.accounts, len(ids)
+    quantity = end.quantity[0][:count]
     position = {name: i for i, name in enumerate(ids)}
     at = ledger["account_id"].map(position)
     known = at.notna().to_numpy()
-    where = at[known].to_numpy(int)
-    rows = ledger[known]
+    where, rows = at[known].to_numpy(int), ledger[known]
 
     def total(mask: np.ndarray, values: np.ndarray) -> np.ndarray:
-        return np.bincount(where[mask], weights=values[mask], minlength=len(ids))
+        return np.bincount(where[mask], weights=values[mask], minlength=count)
 
     event, cash, fee = rows["event"].to_numpy(), rows["cash"].to_numpy(float), rows["fee"].to_numpy(float)
-    trade = np.isin(event, ("liquidation", "takeover", "backstop", "assignment", "adl", "settlement"))
-    settled = total(event == "settlement", np.ones(len(event))) > 0
-    status = np.full(len(ids), "open", object)
-    gone = quantity == 0.0
-    status[gone & end.deleveraged] = "adl"
-    status[gone & end.liquidated] = "liquidated"
-    status[settled] = "settled"
+    status = np.full(count, "open", object)
+    changes = np.flatnonzero((rows["quantity"].to_numpy(float) != 0.0) & (event != "rebase"))
+    for i in changes:  # the last one stands
+        status[where[i]] = _STATUS.get(event[i], "liquidated")
+    winners = end.deleveraged[:count] & ~end.liquidated[:count]
+    status[(status == "adl") & ~winners] = "liquidated"
+    status[quantity != 0.0] = "open"
     frame = pd.DataFrame({
-        "account_id": list(ids), "quantity": quantity, "entry_price": end.entry[0], "collateral": end.collateral,
-        "realized_pnl": total(trade, cash + fee), "funding_paid": -total(event == "funding", cash),
-        "fees_paid": total(trade, fee), "status": status,
+        "account_id": list(ids), "quantity": quantity, "entry_price": end.entry[0][:count], "collateral": end.collateral[:count],
+        "realized_pnl": total(event != "funding", cash + fee), "funding_paid": -total(event == "funding", cash),
+        "fees_paid": total(event != "funding", fee), "status": status,
     })
     return frame[list(ACCOUNT_COLUMNS)]
+
+
+_STATUS = {"settlement": "settled", "adl": "adl"}
 
 
 def build_market(recording: Recording, times: np.ndarray) -> pd.DataFrame:
@@ -119,8 +187,9 @@ def conservation_residual(recording: Recording) -> float:
     def pooled(p: Any) -> float:
         return float(np.sum(p.fund) - np.sum(p.inventory_cost) + p.outside_cash + p.fees + p.venue)
 
+    owed = float(recording.carry.market.funding_total[0] - recording.carry.guard.funding[0])
     before = float(np.sum(collateral) - np.sum(quantity * entry)) + pooled(pool0)
-    after = float(np.sum(end.collateral) - np.sum(end.quantity * end.entry)) + pooled(pool)
+    after = float(np.sum(end.collateral) - np.sum(end.quantity * (end.entry + owed))) + pooled(pool)
     scale = float(np.sum(np.abs(collateral)) + np.sum(pool0.fund))
     return abs(after - before) / max(scale, 1e-300)
 
@@ -146,5 +215,5 @@ def summarize(recording: Recording, vault: bool) -> dict[str, Any]:
         "backstop_pnl": float(np.sum(pool.fund)) if vault else 0.0,
         "inventory": float(np.sum(pool.inventory)),
         "fees": float(pool.fees),
-        "venue_paid": -float(pool.venue),
+        "venue_paid": 0.0 - float(pool.venue),
     }

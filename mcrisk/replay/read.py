@@ -239,7 +239,7 @@ def _external(table: tables.Table, venue: Venue, laid: life.EventRows, phase: np
             "fill column 'external' in this row or an earlier one",
         )
     scale = np.cumprod(laid.rebase)  # a held price is in the units of its own row
-    value = np.where(held < 0, last, fresh[held] * scale[held] / scale)
+    value = np.where(held < 0, 0.0, fresh[held] * scale[held] / scale)   # 0: there never was one
     return _Quotes(value, present)
 
 

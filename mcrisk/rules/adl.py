@@ -15,7 +15,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jax import Array, lax
 
-from mcrisk.rules.desk import Desk, cover, equity, note, receive, settle_positions
+from mcrisk.rules.desk import Desk, equity, inventory_value, note, note_fund, receive, settle_positions, zero_equity_price
 from mcrisk.rules.queue import queue_fill
 
 def score(rank: str, quantity: Array, entry: Array, collateral: Array, equity: Array, margin: Array, mark: Array) -> Array:
@@ -34,12 +34,13 @@ def score(rank: str, quantity: Array, entry: Array, collateral: Array, equity: A
     return jnp.where(quantity > 0.0, ratio - 1.0, 1.0 - ratio) * leverage
 
 
-def close_price(p, desk: Desk, z: Array, previous_mark: Array, dt: Array) -> Array:
+def close_price(p, desk: Desk, z: Array, previous_mark: Array, dt: Array, initial_fund: Array) -> Array:
     """ADL price [A] of bankrupt accounts with zero-equity prices z [A]."""
     if p.price == "bankruptcy":
         return z
     if p.price == "mark":
-        return jnp.broadcast_to(desk.mark, z.shape)
+        empty = desk.fund + inventory_value(desk) < p.bankruptcy_price_below * initial_fund
+        return jnp.where(empty, z, desk.mark)
     low, high = jnp.minimum(previous_mark, desk.mark), jnp.maximum(previous_mark, desk.mark)
     return jnp.where(dt <= p.previous_mark_within, previous_mark, jnp.clip(z, low, high))
 
@@ -55,6 +56,7 @@ def deleverage_accounts(p, desk: Desk, contracts: Array, price: Array, worst: Ar
 
 def _one_side(p, desk: Desk, due: Array, price: Array, worst: Array, margin: Array, sign: float) -> Desk:
     total = jnp.sum(due)
+    z = zero_equity_price(desk)
     mean = jnp.sum(due * price) / total
     size = _eligible(desk, mean, sign)
     served = jnp.minimum(total, jnp.sum(size))
@@ -64,13 +66,14 @@ def _one_side(p, desk: Desk, due: Array, price: Array, worst: Array, margin: Arr
     before = desk.collateral
     desk = settle_positions(desk, due, price)
     desk = note(desk, adl_quantity=-sign * due, adl_value=-sign * due * price, adl_cash=desk.collateral - before)
-    desk = desk._replace(liquidated=desk.liquidated | (due > 0.0),
+    desk = desk._replace(liquidated=desk.liquidated | (due > 0.0), by_adl=desk.by_adl | (due > 0.0),
                          traders_loss=desk.traders_loss + jnp.sum(jnp.maximum(before, 0.0) * (due > 0.0))
                          - jnp.sum(jnp.maximum(desk.collateral, 0.0) * (due > 0.0)))
-    if p.difference_to == "unpaid":
-        flat = (due > 0.0) & (desk.quantity == 0.0) & (desk.other_size == 0.0)
-        return desk._replace(unpaid=desk.unpaid + jnp.sum(jnp.where(flat, jnp.maximum(-desk.collateral, 0.0), 0.0)))
-    return cover(desk, due > 0.0)
+    if p.difference_to == "fund":
+        surplus = jnp.maximum(sign * due * (price - z), 0.0)
+        desk = note(desk, adl_cash=-surplus, adl_fund=surplus)
+        desk = desk._replace(collateral=desk.collateral - surplus, fund=desk.fund + jnp.sum(surplus))
+    return desk
 
 
 def _eligible(desk: Desk, price: Array, sign: float) -> Array:
@@ -78,7 +81,8 @@ def _eligible(desk: Desk, price: Array, sign: float) -> Array:
     opposite = desk.quantity * sign < 0.0
     in_profit = desk.quantity * (desk.mark - desk.entry) > 0.0
     stays_solvent = desk.collateral + desk.elsewhere + desk.quantity * (price - desk.entry) >= 0.0
-    return jnp.where(opposite & in_profit & stays_solvent, jnp.abs(desk.quantity), 0.0)
+    solvent = equity(desk) > 0.0
+    return jnp.where(opposite & in_profit & stays_solvent & solvent, jnp.abs(desk.quantity), 0.0)
 
 
 def _counterparties(p, desk: Desk, size: Array, served: Array, price: Array, margin: Array) -> Desk:
@@ -97,23 +101,26 @@ def _counterparties(p, desk: Desk, size: Array, served: Array, price: Array, mar
     )
 
 
-def deleverage_inventory(p, desk: Desk, margin: Array, initial_fund: Array) -> Desk:
-    """Close taken-over inventory against the queue at the mark (at its average price when the fund is nearly empty)."""
+def deleverage_inventory(p, desk: Desk, margin: Array, previous_mark: Array, dt: Array, initial_fund: Array) -> Desk:
+    """Close taken-over inventory against the queue; its average take-over price is its zero-equity price."""
 
-    def close(sign: float, desk: Desk) -> Desk:
-        amount = jnp.maximum(desk.inventory * sign, 0.0)
-        average = desk.inventory_cost / jnp.where(desk.inventory != 0.0, desk.inventory, 1.0)
-        value = desk.fund + desk.inventory * desk.mark - desk.inventory_cost
-        price = jnp.where(value < p.bankruptcy_price_below * initial_fund, average, desk.mark)
+    def close(side: int, sign: float, desk: Desk) -> Desk:
+        held = desk.inventory[side]
+        amount = jnp.abs(held)
+        average = desk.inventory_cost[side] / jnp.where(held != 0.0, held, 1.0)
+        price = close_price(p, desk, average, previous_mark, dt, initial_fund)
         size = _eligible(desk, price, sign)
         served = jnp.minimum(amount, jnp.sum(size))
         desk = _counterparties(p, desk, size, served, price, margin)
-        gain = sign * served * (price - average)
-        left = jnp.where(served >= amount, 0.0, desk.inventory - sign * served)
-        return receive(desk, gain)._replace(
-            inventory=left,
-            inventory_cost=jnp.where(left == 0.0, 0.0, average * left),
+        left = jnp.where(served >= amount, 0.0, held - sign * served)
+        before = desk.fund
+        desk = receive(desk, sign * served * (price - average))
+        desk = note_fund(desk, "own_adl", side, -sign * served, price, desk.fund - before)
+        return desk._replace(
+            inventory=desk.inventory.at[side].set(left),
+            inventory_cost=desk.inventory_cost.at[side].set(jnp.where(left == 0.0, 0.0, average * left)),
         )
 
-    desk = lax.cond(desk.inventory > 0.0, lambda d: close(1.0, d), lambda d: d, desk)
-    return lax.cond(desk.inventory < 0.0, lambda d: close(-1.0, d), lambda d: d, desk)
+    for side, sign in ((0, 1.0), (1, -1.0)):
+        desk = lax.cond(desk.inventory[side] != 0.0, lambda d, a=side, b=sign: close(a, b, d), lambda d: d, desk)
+    return desk

@@ -20,6 +20,9 @@ from mcrisk.rules.queue import queue_fill
 from mcrisk.rules.types import BookSide
 
 
+DUST = 1e-11  # of a position's notional: what float64 leaves when a balance should be zero
+
+
 class Desk(NamedTuple):
     """Working state of one market m of one path; [A] rows and scalars, quote currency and contracts."""
 
@@ -35,13 +38,14 @@ class Desk(NamedTuple):
     mark: Array
     fund: Array           # cash of the fund, or of the backstop vault where the venue has one
     fund_floor: Array     # 0 for a fund; −inf for a vault, whose loss is its owner's
-    inventory: Array      # signed contracts taken over by fund or vault
-    inventory_cost: Array  # Σ q·price of the inventory
+    inventory: Array      # [2] contracts taken over by fund or vault: long ≥ 0, short ≤ 0; sides are never netted
+    inventory_cost: Array  # [2] Σ q·price of them
     outside: Array        # signed contracts
     outside_cash: Array
     fees: Array
     venue: Array          # cash the owner had to put in (≤ 0)
-    assigned: Array       # contracts given to assignees so far
+    assigned: Array       # notional given to assignees so far
+    by_adl: Array         # [A] bool: bankrupts closed by ADL in this row
     liquidated: Array     # [A] bool, set here
     deleveraged: Array    # [A] bool
     liquidated_notional: Array
@@ -62,6 +66,15 @@ def note(desk: Desk, **arrays: Array) -> Desk:
     for name, value in arrays.items():
         info[name] = info[name] + value
     return desk._replace(info=info)
+
+
+def note_fund(desk: Desk, what: str, side: int, quantity: Array, price: Array, cash: Array) -> Desk:
+    """Ledger information about the fund's own inventory: stored in the first two places (long, short) of [A] arrays."""
+    if desk.info is None:
+        return desk
+    place = jnp.arange(desk.collateral.shape[0]) == side
+    return note(desk, **{f"{what}_quantity": jnp.where(place, quantity, 0.0),
+                         f"{what}_value": jnp.where(place, quantity * price, 0.0), f"{what}_fund": jnp.where(place, cash, 0.0)})
 
 
 def equity(desk: Desk) -> Array:
@@ -158,19 +171,30 @@ def _served(want: Array, worst: Array, room: Array) -> Array:
     return lax.cond(jnp.sum(want) <= room, lambda: want, lambda: queue_fill(worst, want, room))
 
 
-def cover(desk: Desk, closed: Array) -> Desk:
-    """Accounts of the mask `closed` [A] without any position and with a negative balance: the fund pays, the rest is unpaid."""
+def inventory_value(desk: Desk) -> Array:
+    """Unrealised PnL of the inventory at the mark."""
+    return jnp.sum(desk.inventory) * desk.mark - jnp.sum(desk.inventory_cost)
+
+
+def cover(desk: Desk, closed: Array, size: Array, from_fund: bool = True) -> Desk:
+    """Accounts of the mask `closed` [A] without any position and with a negative balance: the fund pays all of them in the
+    same proportion, the rest is unpaid and stays on the accounts.
+
+    `size` [A] is what they held: balances within rounding of it are zero, nobody's debt.
+    """
     flat = closed & (desk.quantity == 0.0) & (desk.other_size == 0.0)
-    need = jnp.where(flat, jnp.maximum(-desk.collateral, 0.0), 0.0)
+    owes = flat & (-desk.collateral > DUST * size * desk.mark)
+    need = jnp.where(owes, -desk.collateral, 0.0)
     total = jnp.sum(need)
-    paid = jnp.minimum(means(desk), total)
-    share = jnp.where(total > 0.0, paid / jnp.where(total > 0.0, total, 1.0), 0.0)
-    desk = note(desk, cover_cash=need * share)
+    purse = means(desk) if from_fund else jnp.zeros_like(total)
+    spent = jnp.minimum(purse, total)
+    paid = need * spent / jnp.where(total > 0.0, total, 1.0)
+    desk = note(desk, cover_cash=paid)
     return desk._replace(
-        collateral=desk.collateral + need * share,
-        fund=desk.fund - paid,
+        collateral=desk.collateral + paid,
+        fund=desk.fund - spent,
         deficit=desk.deficit + total,
-        unpaid=desk.unpaid + total - paid,
+        unpaid=desk.unpaid + total - spent,
     )
 
 
@@ -181,13 +205,18 @@ def take_over(desk: Desk, taken: Array, price: Array) -> Desk:
     desk = settle_positions(desk, taken, price)
     return note(desk, take_quantity=-side * taken, take_value=-side * taken * price,
                 take_cash=desk.collateral - before)._replace(
-        inventory=desk.inventory + jnp.sum(side * taken),
-        inventory_cost=desk.inventory_cost + jnp.sum(side * taken * price),
+        inventory=desk.inventory + _by_side(side, taken),
+        inventory_cost=desk.inventory_cost + _by_side(side, taken * price),
         liquidated=desk.liquidated | (taken > 0.0),
         liquidated_notional=desk.liquidated_notional + jnp.sum(taken * price),
         traders_loss=desk.traders_loss + jnp.sum(jnp.maximum(before - jnp.maximum(desk.collateral, 0.0), 0.0)
                                                  * (taken > 0.0)),
     )
+
+
+def _by_side(side: Array, amount: Array) -> Array:
+    """[2]: Σ of the longs' amounts, and minus Σ of the shorts'."""
+    return jnp.stack([jnp.sum(jnp.where(side > 0.0, amount, 0.0)), -jnp.sum(jnp.where(side < 0.0, amount, 0.0))])
 
 
 def payable(loss: Array, means: Array) -> Array:

@@ -30,11 +30,11 @@ class Peak(NamedTuple):
 
 
 class Unwound(NamedTuple):
-    inventory: Array
-    cost: Array
+    inventory: Array  # [2] long (≥ 0) and short (≤ 0) contracts left
+    cost: Array       # [2] Σ q·price of them
     gain: Array       # realised PnL, quote
     signed: Array     # contracts that went to the outside, signed
-    value: Array      # signed · price
+    value: Array      # Σ signed · price
     bid: BookSide
     ask: BookSide
 
@@ -56,32 +56,35 @@ def update_peak(peak: Peak, window: Array, time: Array, value: Array) -> tuple[P
     return Peak(highest, written), jnp.max(jnp.where(in_window, highest, -jnp.inf))
 
 
+def _unwind_side(share: Array, held: Array, cost: Array, side: BookSide, limit: Array, sign: float, allowed: Array):
+    """One side of the inventory through the book: (left, cost left, gain, signed, value, book side)."""
+    room = share * jnp.minimum(capacity(side, limit, sign), side.refill)
+    size = jnp.where(allowed, jnp.minimum(jnp.abs(held), room), 0.0)
+    price = mean_price(side, size, sign)
+    average = cost / jnp.where(held != 0.0, held, 1.0)
+    signed = sign * size
+    left = jnp.where(size >= jnp.abs(held), 0.0, held - signed)
+    return (left, jnp.where(left == 0.0, 0.0, average * left), signed * (price - average), signed, signed * price,
+            side._replace(consumed=side.consumed + size))
+
+
 def unwind(share: Array, inventory: Array, cost: Array, bid: BookSide, ask: BookSide, lower: Array, upper: Array,
            allowed: Array) -> Unwound:
-    """Sell (or buy back) inventory through the book, before the accounts' orders of the row."""
-    is_long = inventory > 0.0
-    room_bid = jnp.minimum(capacity(bid, lower, 1.0), bid.refill)
-    room_ask = jnp.minimum(capacity(ask, upper, -1.0), ask.refill)
-    room = share * jnp.where(is_long, room_bid, room_ask)
-    size = jnp.where(allowed, jnp.minimum(jnp.abs(inventory), room), 0.0)
-    price = jnp.where(is_long, mean_price(bid, jnp.where(is_long, size, 0.0), 1.0),
-                      mean_price(ask, jnp.where(is_long, 0.0, size), -1.0))
-    signed = jnp.where(is_long, size, -size)
-    average = cost / jnp.where(inventory != 0.0, inventory, 1.0)
-    done = size >= jnp.abs(inventory)
-    left = jnp.where(done, 0.0, inventory - signed)
-    return Unwound(
-        left, jnp.where(done, 0.0, average * left), signed * (price - average), signed, signed * price,
-        bid._replace(consumed=bid.consumed + jnp.where(is_long, size, 0.0)),
-        ask._replace(consumed=ask.consumed + jnp.where(is_long, 0.0, size)),
-    )
+    """Sell long and buy back short inventory [2] through the book, before the accounts' orders of the row."""
+    long_left, long_cost, long_gain, sold, sold_value, bid = _unwind_side(
+        share, inventory[0], cost[0], bid, lower, 1.0, allowed)
+    short_left, short_cost, short_gain, bought, bought_value, ask = _unwind_side(
+        share, inventory[1], cost[1], ask, upper, -1.0, allowed)
+    return Unwound(jnp.stack([long_left, short_left]), jnp.stack([long_cost, short_cost]), long_gain + short_gain,
+                   sold + bought, sold_value + bought_value, bid, ask)
 
 
 def drawdown_trigger(p, value: Array, reference: Array, inventory: Array, mark: Array, age: Array) -> Array:
-    """Is ADL on the inventory due? `reference` is the peak or the average of V, `age` seconds since inventory arose."""
+    """Is ADL on the inventory [2] due? `reference` is the peak or the average of V, `age` [2] seconds since a side arose."""
     line = (1.0 - p.drawdown) * reference
     if p.drawdown_of == "average":
         line = jnp.maximum(line, p.drawdown_floor)
-    late = (p.backlog_age > 0.0) & (age >= p.backlog_age)
-    large = (p.backlog_notional > 0.0) & (jnp.abs(inventory) * mark > p.backlog_notional)
-    return (inventory != 0.0) & ((value <= line) | late | large)
+    held = inventory != 0.0
+    late = (p.backlog_age > 0.0) & jnp.any(held & (age >= p.backlog_age))
+    large = (p.backlog_notional > 0.0) & (jnp.sum(jnp.abs(inventory)) * mark > p.backlog_notional)
+    return jnp.any(held) & ((value <= line) | late | large)

@@ -21,9 +21,9 @@ from jax import Array, lax
 
 from mcrisk.rules.desk import (
     Desk,
-    cover,
     equity,
     fill,
+    inventory_value,
     means,
     note,
     payable,
@@ -32,7 +32,7 @@ from mcrisk.rules.desk import (
     to_outside,
     zero_equity_price,
 )
-from mcrisk.rules.fills import best_price
+from mcrisk.rules.fills import best_price, capacity, mean_price
 from mcrisk.rules.margin import Tiers, maintenance_margin, measure_of, tier_number
 from mcrisk.rules.queue import queue_fill
 
@@ -48,7 +48,7 @@ class Ladder(NamedTuple):
     time: Array
     last_partial: Array     # [A] time of the last partial order
     initial_fund: Array
-    open_interest: Array    # contracts, one side, initial
+    open_interest: Array    # quote, one side, initial
     backstop_capacity: Array  # quote
 
 
@@ -83,8 +83,7 @@ def book_then_backstop(p, desk: Desk, ctx: Ladder) -> tuple[Desk, Left]:
     partial = below & (size * desk.mark > p.partial_above) & (ctx.time - ctx.last_partial > p.cooldown)
     want = jnp.where(below, jnp.where(partial, p.partial_share * size, size), 0.0)
     floor = zero_equity_price(desk) if p.floor == "zero_equity" else None
-    desk, filled = fill(desk, want, _worst(worth, margin), floor, p.fee)
-    desk = cover(desk, filled > 0.0)
+    desk, _ = fill(desk, want, _worst(worth, margin), floor, p.fee)
     z = zero_equity_price(desk)
     if ctx.backstop_capacity is not None:
         desk = _to_vault(p, desk, ctx, below, z)
@@ -99,8 +98,8 @@ def _to_vault(p, desk: Desk, ctx: Ladder, below: Array, z: Array) -> Desk:
     size = jnp.abs(desk.quantity)
     due = below & (size > 0.0) & (worth < p.backstop_below * margin)
     loss = jnp.where(due, jnp.maximum(jnp.sign(desk.quantity) * (z - desk.mark), 0.0) * size, 0.0)
-    lost = -(desk.fund + desk.inventory * desk.mark - desk.inventory_cost)
-    share = payable(loss, ctx.backstop_capacity - jnp.maximum(lost, 0.0))
+    lost = jnp.maximum(-(desk.fund + inventory_value(desk)), 0.0)
+    share = payable(loss, ctx.backstop_capacity - lost)
     return take_over(desk, jnp.where(due, size * jnp.where(loss > 0.0, share, 1.0), 0.0), z)
 
 
@@ -115,16 +114,15 @@ def tier_step_down(p, desk: Desk, ctx: Ladder) -> tuple[Desk, Left]:
         target = jnp.maximum(tier - p.tiers_per_step, 1)  # 1-based; its bound is the edge where the next tier starts
         bound = jnp.zeros_like(size)
         for k in range(1, ctx.tiers.edge.shape[0]):
-            bound = jnp.where(target == k, ctx.tiers.edge[k], bound)
+            bound = jnp.where(target == k, ctx.tiers.bound[k], bound)
         share = jnp.clip(1.0 - bound / jnp.where(measure > 0.0, measure, 1.0), 0.0, 1.0)
-        stepping = below & (tier >= p.partial_from_tier) & (worth > (ctx.tiers.maintenance[0] + p.fee) * size * desk.mark)
+        stepping = below & (share > 0.0) & (tier >= p.partial_from_tier) & (worth > (ctx.tiers.maintenance[0] + p.fee) * size * desk.mark)
         return below, stepping, jnp.where(stepping, share * size, 0.0), _worst(worth, margin)
 
     def one_pass(carry):
         index, _, desk = carry
         _, _, want, worst = orders(desk)
         desk, filled = fill(desk, want, worst, zero_equity_price(desk), p.fee)
-        desk = cover(desk, filled > 0.0)
         return index + 1, jnp.any(filled > 0.0), desk
 
     _, _, desk = lax.while_loop(lambda c: c[1] & (c[0] < passes), one_pass, (jnp.int32(0), jnp.bool_(True), desk))
@@ -137,23 +135,22 @@ def tier_step_down(p, desk: Desk, ctx: Ladder) -> tuple[Desk, Left]:
 def ioc_then_fund(p, desk: Desk, ctx: Ladder) -> tuple[Desk, Left]:
     below, worth, margin = below_maintenance(p, desk, ctx)
     want = jnp.where(below, jnp.abs(desk.quantity), 0.0)
-    desk, filled = fill(desk, want, _worst(worth, margin), zero_equity_price(desk), p.clearance_fee, fee_to_fund=True)
-    desk = cover(desk, filled > 0.0)
+    desk, _ = fill(desk, want, _worst(worth, margin), zero_equity_price(desk), p.clearance_fee, fee_to_fund=True)
     z = zero_equity_price(desk)
     rest = jnp.where(below, jnp.abs(desk.quantity), 0.0)
-    room = p.fund_takes_up_to * jnp.maximum(desk.fund, 0.0) - jnp.abs(desk.inventory) * desk.mark
-    desk = take_over(desk, rest * payable(rest * z, room), z)
+    room = p.fund_takes_up_to * jnp.maximum(desk.fund + inventory_value(desk), 0.0)
+    room = room - jnp.sum(jnp.abs(desk.inventory)) * desk.mark
+    desk = take_over(desk, rest * payable(rest * desk.mark, room), z)
     return desk, Left(jnp.where(below, jnp.abs(desk.quantity), 0.0), z, ctx.last_partial)
 
 
 def band_then_assignment(p, desk: Desk, ctx: Ladder) -> tuple[Desk, Left]:
     below, worth, margin = below_maintenance(p, desk, ctx)
     size = jnp.abs(desk.quantity)
-    ready = ctx.time - ctx.last_partial >= p.cooldown
+    ready = ctx.time - ctx.last_partial > p.cooldown
     partial = below & (worth >= p.band_floor * margin)
     want = jnp.where(partial, jnp.where(ready, p.cut * size, 0.0), jnp.where(below, size, 0.0))
-    desk, filled = fill(desk, want, _worst(worth, margin), zero_equity_price(desk), jnp.float64(0.0))
-    desk = cover(desk, filled > 0.0)
+    desk, _ = fill(desk, want, _worst(worth, margin), zero_equity_price(desk), jnp.float64(0.0))
     full = below & ~partial
     desk = _assign(p, desk, ctx, full, _worst(worth, margin))
     desk = _covered(p, desk, full, _worst(worth, margin))
@@ -167,12 +164,13 @@ def _assign(p, desk: Desk, ctx: Ladder, full: Array, worst: Array) -> Desk:
     size = jnp.where(full, jnp.abs(desk.quantity), 0.0)
     near, far = desk.mark * (1.0 - side * p.assignment_min_edge), desk.mark * (1.0 - side * p.assignment_max_edge)
     price = jnp.clip(z, jnp.minimum(near, far), jnp.maximum(near, far))
-    room = jnp.maximum(p.assignment_capacity * ctx.open_interest - desk.assigned, 0.0)
+    # capacity is counted in notional at the mark, used up for good
+    room = jnp.maximum(p.assignment_capacity * ctx.open_interest - desk.assigned, 0.0) / desk.mark
     size = lax.cond(jnp.sum(size) <= room, lambda: size, lambda: queue_fill(worst, size, room))
     loss = jnp.maximum(side * (z - price), 0.0) * size
     size = size * jnp.where(loss > 0.0, payable(loss, means(desk)), 1.0)
     desk = _close_with_help(desk, size, price, z)
-    return desk._replace(assigned=desk.assigned + jnp.sum(size))
+    return desk._replace(assigned=desk.assigned + jnp.sum(size) * desk.mark)
 
 
 def _covered(p, desk: Desk, full: Array, worst: Array) -> Desk:
@@ -181,15 +179,19 @@ def _covered(p, desk: Desk, full: Array, worst: Array) -> Desk:
     size = jnp.where(full, jnp.abs(desk.quantity), 0.0)
     lower = jnp.maximum(desk.lower, best_price(desk.bid, 1.0) * (1.0 - p.covered_max_edge))
     upper = jnp.minimum(desk.upper, best_price(desk.ask, -1.0) * (1.0 + p.covered_max_edge))
-    worst_case = jnp.where(desk.quantity > 0.0, lower, upper)  # no fill is dearer than the limit price
-    loss = jnp.maximum(jnp.sign(desk.quantity) * (z - worst_case), 0.0) * size
+    is_long = desk.quantity > 0.0
+    bid = mean_price(desk.bid, jnp.minimum(jnp.sum(jnp.where(is_long, size, 0.0)), capacity(desk.bid, lower, 1.0)), 1.0)
+    ask = mean_price(desk.ask, jnp.minimum(jnp.sum(jnp.where(is_long, 0.0, size)), capacity(desk.ask, upper, -1.0)), -1.0)
+    # what selling everything would cost beyond z; selling a part of it costs less per contract, never more
+    loss = jnp.maximum(jnp.sign(desk.quantity) * (z - jnp.where(is_long, bid, ask)), 0.0) * size
     want = size * jnp.where(loss > 0.0, payable(loss, means(desk)), 1.0)
     before = desk
     desk, filled = fill(desk, want, worst, None, jnp.float64(0.0), lower=lower, upper=upper)
     # the sold part must not eat into what the unsold part is worth: bring the account back to zero equity at z
-    price = (desk.collateral - before.collateral) / jnp.where(filled > 0.0, jnp.sign(before.quantity) * filled, 1.0) + before.entry
-    help_ = jnp.where(filled > 0.0, jnp.maximum(jnp.sign(before.quantity) * (z - price), 0.0) * filled, 0.0)
-    return _fund_helps(desk, help_)
+    side = jnp.sign(before.quantity)
+    price = (desk.collateral - before.collateral) / jnp.where(filled > 0.0, side * filled, 1.0) + before.entry
+    help_ = jnp.where(filled > 0.0, jnp.maximum(side * (z - price), 0.0) * filled, 0.0)
+    return _fund_helps(note(desk, fill_cash=help_, fill_fund=-help_), help_)
 
 
 def _close_with_help(desk: Desk, size: Array, price: Array, z: Array) -> Desk:
@@ -198,7 +200,8 @@ def _close_with_help(desk: Desk, size: Array, price: Array, z: Array) -> Desk:
     before = desk.collateral
     help_ = jnp.maximum(side * (z - price), 0.0) * size
     desk = to_outside(settle_positions(desk, size, price), side * size, price)
-    desk = note(desk, assign_quantity=-side * size, assign_value=-side * size * price, assign_cash=desk.collateral - before)
+    desk = note(desk, assign_quantity=-side * size, assign_value=-side * size * price,
+                assign_cash=desk.collateral - before + help_, assign_fund=-help_)
     desk = desk._replace(
         liquidated=desk.liquidated | (size > 0.0),
         liquidated_notional=desk.liquidated_notional + jnp.sum(size * price),
@@ -210,8 +213,8 @@ def _close_with_help(desk: Desk, size: Array, price: Array, z: Array) -> Desk:
 
 def _fund_helps(desk: Desk, help_: Array) -> Desk:
     total = jnp.sum(help_)
-    desk = note(desk, cover_cash=help_)
-    return desk._replace(collateral=desk.collateral + help_, fund=desk.fund - total, deficit=desk.deficit + total)
+    # φ leaves the fund at zero up to rounding; it is never shown below
+    return desk._replace(collateral=desk.collateral + help_, fund=jnp.maximum(desk.fund - total, 0.0), deficit=desk.deficit + total)
 
 
 KINDS = {

@@ -18,9 +18,13 @@ from jax import Array
 
 
 class Tiers(NamedTuple):
-    """One margin table, padded to K tiers with infinite edges; `edge[k]` is where tier k starts."""
+    """One margin table, padded to K tiers with infinite edges.
+
+    `edge[k]` is where tier k starts, a hair (1e-9) above `bound[k]`, so that a cut to a bound lands in the tier it aims at.
+    """
 
     edge: Array         # [K] notional or contracts
+    bound: Array        # [K] the edges as published
     maintenance: Array  # [K]
     initial: Array      # [K]
     deduction: Array    # [K] quote; zeros for whole-position tables

@@ -108,18 +108,22 @@ def okx_init(p: Traced, reference: Array) -> OkxState:
     return OkxState(window_init(), jnp.zeros((), bool))
 
 
+def _base(p: Traced, listed: Array, index: Array, previous_index: Array) -> Array:
+    """The index a band stands on: while it is the contract's own last trade, the one before this row's trade."""
+    if p.reference == "previous_index":
+        return previous_index
+    if p.reference == "previous_until_listed":
+        return jnp.where(listed, index, previous_index)
+    return index
+
+
 def okx_limits(p, state, row, index, previous_index, mid, age):
     """Limits by index and mean premium, recomputed each row (the venue's 5 s or 200 ms are shorter than most rows).
 
     With a self-referential index the reference is the previous row's: a band must not move with the trade it limits.
     """
     listed = state.listed | row.listed
-    if p.reference == "previous_index":
-        base = previous_index
-    elif p.reference == "previous_until_listed":
-        base = jnp.where(listed, index, previous_index)
-    else:
-        base = index
+    base = _base(p, listed, index, previous_index)
     price = mid if p.premium_of == "mid" else row.last
     window, premium = window_update(state.premium, price - base, row.dt, row.time, p.average)
     opening = age < p.opening
@@ -134,18 +138,28 @@ def okx_rescale(state: OkxState, factor: Array) -> OkxState:
     return OkxState(window_rescale(state.premium, factor), state.listed)
 
 
-def mid_band_init(p: Traced, reference: Array) -> Window:
+class BandState(NamedTuple):
+    mean: Window
+    listed: Array     # bool: a spot index exists
+
+
+def mid_band_init(p: Traced, reference: Array) -> BandState:
     del p, reference
-    return window_init()
+    return BandState(window_init(), jnp.zeros((), bool))
 
 
 def mid_band(p, state, row, index, previous_index, mid, age):
     """Band around the mean mid; around the index in the averaging window before a known settlement."""
-    del previous_index, age
-    state, mean = window_update(state, mid, row.dt, row.time, p.average)
-    centre = jnp.where(row.final_hour, index, mean)
+    del age
+    window, mean = window_update(state.mean, mid, row.dt, row.time, p.average)
+    listed = state.listed | row.listed
+    centre = jnp.where(row.final_hour, _base(p, listed, index, previous_index), mean)
     band = jnp.where(row.final_hour, p.final_band, p.band)
-    return state, index, centre * (1.0 - band), centre * (1.0 + band)
+    return BandState(window, listed), index, centre * (1.0 - band), centre * (1.0 + band)
+
+
+def mid_band_rescale(state: BandState, factor: Array) -> BandState:
+    return BandState(window_rescale(state.mean, factor), state.listed)
 
 
 KINDS: dict[str, Rule] = {
@@ -153,5 +167,5 @@ KINDS: dict[str, Rule] = {
     "discovery_bounds": Rule(discovery_init, discovery_bounds, discovery_rescale),
     "external_band": Rule(_nothing, external_band, unchanged),
     "okx_limits": Rule(okx_init, okx_limits, okx_rescale),
-    "mid_band": Rule(mid_band_init, mid_band, window_rescale),
+    "mid_band": Rule(mid_band_init, mid_band, mid_band_rescale),
 }

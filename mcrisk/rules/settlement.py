@@ -15,7 +15,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
-from mcrisk.rules.desk import Desk, equity, means, note, receive, settle_positions
+from mcrisk.rules.desk import DUST, Desk, equity, means, note, note_fund, settle_positions
 from mcrisk.rules.types import EXPIRED, Row
 
 
@@ -83,43 +83,54 @@ def settlement_price(outcomes: tuple, expiry: str, state: Averages, row: Row, ti
 
 
 def settle(p, desk: Desk, price: Array) -> Desk:
-    """Close every position of the market at `price` and share out what is missing."""
+    """Close every position of the market at `price` and share out what is missing.
+
+    Accounts that cannot pay and an inventory loss beyond the fund are deficits alike; whoever pays, pays all of them in
+    the same proportion.
+    """
     open_before = desk.quantity != 0.0
     before, signed = desk.collateral, desk.quantity
     size = jnp.abs(signed)
     worth_before = jnp.maximum(equity(desk), 0.0)
     desk = settle_positions(desk, size, price)
-    gain = jnp.maximum(desk.collateral - before, 0.0)
     fee = jnp.where(open_before, jnp.minimum(p.fee * size * price, jnp.maximum(desk.collateral, 0.0)), 0.0)
     collateral = desk.collateral - fee
     flat = open_before & (desk.other_size == 0.0)
-    need = jnp.where(flat, jnp.maximum(-collateral, 0.0), 0.0)
-    desk = _inventory_out(desk, price)
-    total = jnp.sum(need)
+    need = jnp.where(flat & (-collateral > DUST * size * desk.mark), -collateral, 0.0)
+    desk, short = _inventory_out(desk, price)
+    total = jnp.sum(need) + short
+    whole = jnp.where(total > 0.0, total, 1.0)
     from_fund = jnp.minimum(means(desk), total)
     rest = total - from_fund
-    cut = jnp.minimum(rest, jnp.sum(gain)) if p.deficits == "fund_then_profit_cut" else jnp.zeros_like(rest)
-    cut_each = gain * jnp.where(cut > 0.0, cut / jnp.where(cut > 0.0, jnp.sum(gain), 1.0), 0.0)
-    covered = need * jnp.where(total > 0.0, (from_fund + cut) / jnp.where(total > 0.0, total, 1.0), 0.0)
+    can_give = jnp.minimum(jnp.maximum(signed * (price - desk.entry), 0.0), jnp.maximum(collateral, 0.0))
+    givers = jnp.sum(can_give)
+    cut = jnp.minimum(rest, givers) if p.deficits == "fund_then_profit_cut" else jnp.zeros_like(rest)
+    cut_each = can_give * cut / jnp.where(givers > 0.0, givers, 1.0)
+    covered = need * (from_fund + cut) / whole
     desk = note(desk, settle_quantity=-signed, settle_value=-signed * price, settle_cash=collateral - before,
-                settle_fee=fee, settle_cut=cut_each, settle_cover=covered,
-                settle_fund=need * jnp.where(total > 0.0, from_fund / jnp.where(total > 0.0, total, 1.0), 0.0))
-    lost = jnp.sum(jnp.where(need > 0.0, worth_before, 0.0))
+                settle_fee=fee, settle_cut=cut_each, settle_cover=covered, settle_fund=need * from_fund / whole)
+    inventory_paid = short * (from_fund + cut) / whole
     return desk._replace(
         collateral=collateral - cut_each + covered,
         fees=desk.fees + jnp.sum(fee),
         fund=desk.fund - from_fund,
+        venue=desk.venue - short + inventory_paid,
         deficit=desk.deficit + total,
         unpaid=desk.unpaid + rest - cut,
         settlement_cut=desk.settlement_cut + cut,
-        traders_loss=desk.traders_loss + lost,
+        traders_loss=desk.traders_loss + jnp.sum(jnp.where(need > 0.0, worth_before, 0.0)),
         outside_cash=desk.outside_cash + desk.outside * price,
         outside=jnp.zeros_like(desk.outside),
     )
 
 
-def _inventory_out(desk: Desk, price: Array) -> Desk:
-    """The inventory of fund or vault settles too."""
-    gain = desk.inventory * price - desk.inventory_cost
+def _inventory_out(desk: Desk, price: Array) -> tuple[Desk, Array]:
+    """The inventory of fund or vault settles too; returns its loss beyond the fund (a vault bears its own)."""
+    gain = jnp.sum(desk.inventory) * price - jnp.sum(desk.inventory_cost)
+    cash = desk.fund + gain
+    short = jnp.maximum(desk.fund_floor - cash, 0.0)
     zero = jnp.zeros_like(desk.inventory)
-    return receive(desk, gain)._replace(inventory=zero, inventory_cost=zero)
+    for side in (0, 1):
+        desk = note_fund(desk, "own_settle", side, -desk.inventory[side], price, (gain + short) * (side == 0))
+    deficit = desk.deficit + jnp.maximum(-gain, 0.0) - short
+    return desk._replace(fund=cash + short, inventory=zero, inventory_cost=zero, deficit=deficit), short
