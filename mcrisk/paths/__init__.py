@@ -11,6 +11,7 @@ from mcrisk.paths.market import advance, start
 from mcrisk.paths.params import NEVER, PathParams
 from mcrisk.paths.philox import Purpose, StreamKeys, split_path, stream_key, stream_keys
 from mcrisk.paths.state import Draws, Hints, PathState, draws
+from mcrisk.paths.tilt import tilted, weight
 
 __all__ = [
     "NEVER",
@@ -38,7 +39,9 @@ __all__ = [
     "start",
     "stream_key",
     "stream_keys",
+    "tilted",
     "times_numpy",
+    "weight",
     "zoom_offsets",
     "zoom_time",
 ]

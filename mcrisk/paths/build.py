@@ -25,6 +25,7 @@ from mcrisk.paths.params import (
     CalendarParams,
     EventTable,
     FeedParams,
+    NewsParams,
     PathParams,
     PlanParams,
     ValueParams,
@@ -62,6 +63,7 @@ def params(
         basis=_basis(prices.basis),
         book=_book(liquidity),
         events=_events(scenario, liquidity),
+        news=_news(scenario.information),
         plan=_plan(prices, liquidity, scenario, feed, venue, grid),
         feed=FeedParams(
             feed.recipe == "continuous",
@@ -219,6 +221,11 @@ def _events(scenario: config.Scenario, liquidity: price_config.Liquidity) -> Eve
             )
         )
     return EventTable(*(np.array(column, np.float64) for column in zip(*table)))
+
+
+def _news(info: config.Information) -> NewsParams:
+    sources = (info.listing, info.rumour, info.cancellation)
+    return NewsParams(*(x for one in sources for x in (one.pass_through, _decay(one.half_life))))
 
 
 def _scaled(probability: float, scenario: config.Scenario, grid: config.Grid) -> float:

@@ -1,9 +1,9 @@
 """The time grid: coarse – fine around a path's main event – coarse, with the same number of steps on every path.
 
 The time of a step is affine in the path's event time T: time = a[step] · T + b[step], so the tables are shared by all
-paths. Before the zoom a rises from 0 to 1, inside it a = 1 and b is the time relative to the event, after it a falls back
-to 0 and b reaches the horizon. Both ends and the event itself are exact: step 0 is time 0, the event's step is T, the
-last step is the horizon, to the bit.
+paths. Before the zoom a rises from 0 to 1, inside it a = 1 and b is the time relative to the event, after it a falls
+back to 0 and b reaches the horizon. Both ends and the event itself are exact: step 0 is time 0, the event's step is T,
+the last step is the horizon, to the bit.
 """
 
 from __future__ import annotations

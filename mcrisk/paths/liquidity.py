@@ -23,26 +23,35 @@ from mcrisk.paths.state import Due, PathState, decay
 PERCENT = 0.01
 
 
-class Book(NamedTuple):
-    """The book of a row before its prices are known; quantities in contracts, logs for prices."""
+class Side(NamedTuple):
+    """One side at the end of a row; contracts, log displacements ≥ 0."""
 
-    consumed_bid: Any
-    consumed_ask: Any
+    consumed: Any
+    depth: Any
+    displaced: Any
+    given_back: Any  # displacement the refill has undone in the row
+    refill: Any  # contracts that can come back within the row
+    impact: Any  # mean displacement of the impact probe
+    has_impact: Any
+
+
+class Book(NamedTuple):
+    """The book of a row before its prices are known."""
+
+    bid: Side
+    ask: Side
+    total: Any  # contracts per side
+    half_spread: Any  # log
+    permanent: Any  # log
     lost: Any
     inventory: Any
-    permanent: Any
-    half_spread: Any
-    depth_bid: Any
-    depth_ask: Any
-    displaced_bid: Any  # log, ≥ 0
-    displaced_ask: Any
-    total: Any
-    refill_bid: Any  # contracts that can come back within the row
-    refill_ask: Any
-    impact_bid: Any  # mean displacement of the impact probe, log ≥ 0
-    impact_ask: Any
-    has_impact_bid: Any
-    has_impact_ask: Any
+
+
+class Mood(NamedTuple):
+    """What thins the book from outside."""
+
+    level: Any  # volatility over its calm level
+    thin_hours: Any  # bool: weekend or night
 
 
 class Multipliers(NamedTuple):
@@ -56,8 +65,8 @@ def displacement(consumed: Any, depth: Any, power: Any) -> Any:
     return PERCENT * jnp.exp(power * jnp.log(jnp.maximum(consumed / depth, 1e-200)))
 
 
-def multipliers(p: BookParams, plan: Plan, now: Due, time: Any, level: Any, thin_hours: Any, lost: Any) -> Multipliers:
-    """Stress of a row: `level` is volatility over its calm level, `thin_hours` a flag for weekends and nights."""
+def multipliers(p: BookParams, plan: Plan, now: Due, time: Any, mood: Mood, lost: Any) -> Multipliers:
+    """Stress of a row: event and flash fade, squeezes keep makers away, the rest is the mood and the makers lost."""
     since = jnp.maximum(time - plan.event_time, 0.0)
     after = jnp.where(now.since_event, plan.happens, 0.0)
     fading = after * decay(p.event_decay, since)
@@ -65,88 +74,61 @@ def multipliers(p: BookParams, plan: Plan, now: Due, time: Any, level: Any, thin
     shock = plan.flash * after * decay(p.refill, jnp.maximum(since - p.flash_for, 0.0))
     squeeze = jnp.where(time > plan.squeeze_from, decay(p.refill, jnp.maximum(time - plan.squeeze_release, 0.0)), 0.0)
     flash = (1.0 - (1.0 - p.flash) * shock) * (1.0 - (1.0 - p.flash) * squeeze)
-    calm = jnp.where(thin_hours, p.thin_hours, 1.0) * event * (1.0 - lost) / jnp.maximum(level, 1.0)
+    calm = jnp.where(mood.thin_hours, p.thin_hours, 1.0) * event * (1.0 - lost) / jnp.maximum(mood.level, 1.0)
     return Multipliers(
         jnp.maximum(calm * flash, p.floor), jnp.maximum(calm, p.floor), p.half_spread * (1.0 + p.spread_excess * fading)
     )
 
 
-def _mean_displacement(p: BookParams, consumed: Any, displaced: Any, depth: Any, probe: Any) -> Any:
-    """Mean over the next `probe` contracts: ∫ Q^power is known in closed form."""
+def _squeeze(params: PathParams, plan: Plan, state: PathState, time: Any, interest: Any) -> tuple[Any, Any, Any]:
+    """(contracts the aggressor takes in the row, has it started, refill exponent of the side it eats).
+
+    It keeps that side empty until it lets go; from then on the side comes back at the squeeze's own pace.
+    """
+    duration = plan.squeeze_until - plan.squeeze_from + 1e-9
+    taken = jnp.clip(time - plan.squeeze_from, 0.0, duration) - jnp.clip(state.time - plan.squeeze_from, 0.0, duration)
+    let_go = params.squeeze_revert * jnp.maximum(time - jnp.maximum(state.time, plan.squeeze_release), 0.0)
+    return params.squeeze_size * interest / duration * taken, time > plan.squeeze_from, let_go
+
+
+def _side(p: BookParams, before: Any, back: Any, depth: Any, probe: Any, total: Any, usual: Any) -> Side:
+    """One side after its quotes came back by exp(−back); the probe's mean displacement is ∫ Q^power in closed form."""
+    back = jnp.minimum(back, 300.0)  # keeps the inverse finite
+    consumed = before * jnp.exp(-back)
+    displaced = displacement(consumed, depth, p.power)
     end = consumed + probe
-    return (end * displacement(end, depth, p.power) - consumed * displaced) / ((1.0 + p.power) * probe)
+    impact = (end * displacement(end, depth, p.power) - consumed * displaced) / ((1.0 + p.power) * probe)
+    given_back = displaced * jnp.expm1(p.power * back)
+    return Side(consumed, depth, displaced, given_back, depth * usual, impact, end <= total)
 
 
 def evolve(
-    params: PathParams,
-    plan: Plan,
-    state: PathState,
-    now: Due,
-    time: Any,
-    dt: Any,
-    level: Any,
-    thin_hours: Any,
-    units: Any,
-    keep: Any,
+    params: PathParams, plan: Plan, state: PathState, now: Due, dt: Any, time: Any, mood: Mood, units: Any, keep: Any
 ) -> Book:
     """The book at the end of a row: squeeze flow comes, quotes come back, multipliers change.
 
     Args:
         units: new contracts per old one (a rebase), else 1.
-        keep: share of the permanent displacement that survives the row (after listing arbitrage removes it).
+        keep: share of the permanent displacement that survives the row (arbitrage removes it once there is an anchor).
     """
     p, interest = params.book, state.open_interest * units
     recovered = decay(p.recovery, dt)
     lost, inventory = state.lost * recovered, state.inventory * units * recovered
-    m = multipliers(p, plan, now, time, level, thin_hours, lost)
-    cap = p.total * interest
-
-    # The aggressor keeps the side it eats empty until it lets go; that side then comes back at the squeeze's own pace.
-    started = time > plan.squeeze_from
-    flow = (params.squeeze_size * interest / (plan.squeeze_until - plan.squeeze_from + 1e-9)) * (
-        jnp.clip(time, plan.squeeze_from, plan.squeeze_until)
-        - jnp.clip(state.time, plan.squeeze_from, plan.squeeze_until)
-    )
-    let_go = params.squeeze_revert * jnp.maximum(time - jnp.maximum(state.time, plan.squeeze_release), 0.0)
-    usual = p.refill * dt
-    back_ask = jnp.minimum(jnp.where(started & plan.squeeze_up, let_go, usual), 300.0)
-    back_bid = jnp.minimum(jnp.where(started & ~plan.squeeze_up, let_go, usual), 300.0)
-    consumed_ask = jnp.minimum(state.consumed_ask * units + jnp.where(plan.squeeze_up, flow, 0.0), cap) * jnp.exp(
-        -back_ask
-    )
-    consumed_bid = jnp.minimum(state.consumed_bid * units + jnp.where(plan.squeeze_up, 0.0, flow), cap) * jnp.exp(
-        -back_bid
-    )
-
-    full = p.depth * interest
+    m = multipliers(p, plan, now, time, mood, lost)
+    cap, usual = p.total * interest, p.refill * dt
+    flow, started, let_go = _squeeze(params, plan, state, time, interest)
+    up = plan.squeeze_up
+    ask = jnp.minimum(state.consumed_ask * units + jnp.where(up, flow, 0.0), cap)
+    bid = jnp.minimum(state.consumed_bid * units + jnp.where(up, 0.0, flow), cap)
     lean = jnp.clip(inventory / (p.inventory_limit * interest), -1.0, 1.0)  # long inventory thins the bids
+    full, probe, total = p.depth * interest, p.probe * interest, cap * m.total
     depth_bid = full * jnp.maximum(m.depth * (1.0 - jnp.maximum(lean, 0.0)), p.floor)
     depth_ask = full * jnp.maximum(m.depth * (1.0 + jnp.minimum(lean, 0.0)), p.floor)
-    displaced_bid = displacement(consumed_bid, depth_bid, p.power)
-    displaced_ask = displacement(consumed_ask, depth_ask, p.power)
-    stays = p.permanent * (
-        displaced_ask * jnp.expm1(p.power * back_ask) - displaced_bid * jnp.expm1(p.power * back_bid)
-    )
-    probe, total, share_back = p.probe * interest, cap * m.total, 1.0 - jnp.exp(-usual)
-    return Book(
-        consumed_bid,
-        consumed_ask,
-        lost,
-        inventory,
-        state.permanent * keep + stays,
-        m.half_spread,
-        depth_bid,
-        depth_ask,
-        displaced_bid,
-        displaced_ask,
-        total,
-        depth_bid * share_back,
-        depth_ask * share_back,
-        _mean_displacement(p, consumed_bid, displaced_bid, depth_bid, probe),
-        _mean_displacement(p, consumed_ask, displaced_ask, depth_ask, probe),
-        consumed_bid + probe <= total,
-        consumed_ask + probe <= total,
-    )
+    comes_back = 1.0 - jnp.exp(-usual)
+    bid = _side(p, bid, jnp.where(started & ~up, let_go, usual), depth_bid, probe, total, comes_back)
+    ask = _side(p, ask, jnp.where(started & up, let_go, usual), depth_ask, probe, total, comes_back)
+    permanent = state.permanent * keep + p.permanent * (ask.given_back - bid.given_back)
+    return Book(bid, ask, total, m.half_spread, permanent, lost, inventory)
 
 
 def consume(params: PathParams, state: PathState, sold: Any, bought: Any, makers_lost: Any) -> PathState:

@@ -18,7 +18,7 @@ from mcrisk.paths import codes
 from mcrisk.paths.feed import Seen, index_factor, observe, session
 from mcrisk.paths.grid import Clock
 from mcrisk.paths.lifecycle import Plan
-from mcrisk.paths.liquidity import Book, evolve
+from mcrisk.paths.liquidity import Book, Mood, evolve
 from mcrisk.paths.params import PathParams
 from mcrisk.paths.state import Draws, Due, Hints, PathState, decay, due
 from mcrisk.paths.value import diffuse
@@ -67,7 +67,7 @@ class Pull(NamedTuple):
 
 def _events(params: PathParams, plan: Plan, state: PathState, now: Due, dt: Any, value: Any, hints: Hints) -> Pull:
     """Apply what is due to value, and what of it the mid has not followed yet."""
-    table, p = params.events, params.plan
+    p, info = params.plan, params.news
     shock = now.event & (plan.code >= codes.DELAY)
     rebased = now.revision & p.rebases & (jnp.abs(jnp.expm1(plan.revision_log)) >= p.rebase_from)
     rumour = now.revision & ~rebased
@@ -80,12 +80,13 @@ def _events(params: PathParams, plan: Plan, state: PathState, now: Due, dt: Any,
     jumped = jnp.where(now.listing, before + plan.listing_jump, jumped)
     anchor = jnp.where(now.since_announcement & hints.has_target, jnp.log(jnp.maximum(hints.target, 1e-12)), jumped)
 
-    def choose(of_plan, row):
-        late = jnp.where(rumour, row[codes.RUMOUR], row[codes.CANCELLATION])
-        return jnp.where(shock, of_plan, jnp.where(now.listing, row[codes.LISTING], late))
+    def choose(of_plan, of_listing, of_rumour, of_cancellation):
+        late = jnp.where(rumour, of_rumour, of_cancellation)
+        return jnp.where(shock, of_plan, jnp.where(now.listing, of_listing, late))
 
     news = shock | now.listing | rumour | now.announcement
-    passing, lag_decay = choose(plan.passing, table.passing), choose(plan.lag_decay, table.decay)
+    passing = choose(plan.passing, info.listing, info.rumour, info.cancellation)
+    lag_decay = choose(plan.lag_decay, info.listing_decay, info.rumour_decay, info.cancellation_decay)
     lag = jnp.where(news, (1.0 - passing) * (before - anchor), lag)
     return Pull(jumped, anchor, lag, jnp.where(news, lag_decay, state.lag_decay), unit, rebased)
 
@@ -100,7 +101,7 @@ def _basis(params: PathParams, plan: Plan, state: PathState, now: Due, time: Any
     sd = jnp.where(listed, p.sd_after, jnp.where(near, p.sd_before, p.sd))
     fading = decay(jnp.where(listed, p.decay_after, p.decay), dt)
     noise = state.basis * fading + sd * jnp.sqrt(1.0 - fading * fading) * z
-    return jnp.where(now.listing, 0.0, noise), jnp.where(listed, fading, 1.0)
+    return jnp.where(now.listing, 0.0, noise), jnp.where(listed | now.since_announcement, fading, 1.0)
 
 
 def _restrike(params: PathParams, plan: Plan, state: PathState, now: Due, clock: Clock) -> Any:
@@ -127,7 +128,7 @@ def advance(
     pull = _events(params, plan, state, now, dt, moved.value, hints)
     basis, keep = _basis(params, plan, state, now, time, dt, draws.z_basis)
     units = jnp.where(pull.rebased, jnp.exp(-pull.unit), 1.0)
-    book = evolve(params, plan, state, now, time, dt, moved.level, hours.thin, units, keep)
+    book = evolve(params, plan, state, now, dt, time, Mood(moved.level, hours.thin), units, keep)
     seen = observe(params, plan, state, now, time, pull.value, pull.unit, hours.is_open, draws.u_extra)
     after = PathState(
         time=time,
@@ -137,8 +138,8 @@ def advance(
         lag_decay=pull.lag_decay,
         basis=basis,
         permanent=book.permanent,
-        consumed_bid=book.consumed_bid,
-        consumed_ask=book.consumed_ask,
+        consumed_bid=book.bid.consumed,
+        consumed_ask=book.ask.consumed,
         lost=book.lost,
         inventory=book.inventory,
         open_interest=state.open_interest * units,
@@ -164,25 +165,24 @@ def _row(
 ) -> Row:
     """Prices and flags of the row from its logs."""
     time, power = clock.time, params.book.power
-    top_bid = jnp.exp(centre + book.displaced_ask - book.half_spread)
-    top_ask = jnp.exp(centre - book.displaced_bid + book.half_spread)
-    side = jnp.where(
-        draws.u_extra < 0.5, -book.half_spread, book.half_spread
-    )  # the last trade was at the bid or the ask
+    top_bid = jnp.exp(centre + book.ask.displaced - book.half_spread)
+    top_ask = jnp.exp(centre - book.bid.displaced + book.half_spread)
+    side = jnp.where(draws.u_extra < 0.5, -book.half_spread, book.half_spread)  # the last trade hit the bid or the ask
     yes = jnp.bool_(True)
+    turns = jnp.maximum(params.book.refill * clock.dt, 1.0)  # a book comes back once per e-folding time
     ends_soon = (now.since_announcement | now.since_listing) & (state.time < plan.settle_time)
     window = plan.settle_time - params.last_window
     return Row(
         time=time,
         utc=clock.utc,
         dt=clock.dt,
-        last=jnp.exp(centre + book.displaced_ask - book.displaced_bid + side),
-        bid=BookSide(top_bid, book.consumed_bid, book.depth_bid, power, book.total, book.refill_bid, yes),
-        ask=BookSide(top_ask, book.consumed_ask, book.depth_ask, power, book.total, book.refill_ask, yes),
-        impact_bid=top_bid * jnp.exp(-book.impact_bid),
-        impact_ask=top_ask * jnp.exp(book.impact_ask),
-        has_impact_bid=book.has_impact_bid,
-        has_impact_ask=book.has_impact_ask,
+        last=jnp.exp(centre + book.ask.displaced - book.bid.displaced + side),
+        bid=BookSide(top_bid, book.bid.consumed, book.bid.depth, power, book.total, book.bid.refill, turns, yes),
+        ask=BookSide(top_ask, book.ask.consumed, book.ask.depth, power, book.total, book.ask.refill, turns, yes),
+        impact_bid=top_bid * jnp.exp(-book.bid.impact),
+        impact_ask=top_ask * jnp.exp(book.ask.impact),
+        has_impact_bid=book.bid.has_impact,
+        has_impact_ask=book.ask.has_impact,
         external=jnp.exp(seen.price),
         has_external=seen.fresh,
         trades=jnp.maximum(params.book.trades * clock.dt, 1.0),

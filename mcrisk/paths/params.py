@@ -97,6 +97,17 @@ class EventTable(NamedTuple):
     high: Any
 
 
+class NewsParams(NamedTuple):
+    """Pass-through and decay of news other than the plan's main event (whose numbers are in the plan)."""
+
+    listing: Any
+    listing_decay: Any
+    rumour: Any
+    rumour_decay: Any
+    cancellation: Any
+    cancellation_decay: Any
+
+
 class PlanParams(NamedTuple):
     """Laws of the life cycle; probabilities are already those of this horizon."""
 
@@ -162,6 +173,7 @@ class PathParams:
     basis: BasisParams
     book: BookParams
     events: EventTable
+    news: NewsParams
     plan: PlanParams
     feed: FeedParams
     calendar: CalendarParams
