@@ -81,7 +81,8 @@ def path_stage(rules: Rulebook, markets: Markets, carry: PathCarry, rows: Row, i
                   market.units)
     quiet = is_quiet(rules, carry.guard, stage, market.funding_total, settled)
     if rules.adl.scope == "inventory":
-        quiet = quiet & ~jnp.any(_adl_due(rules, pool, views.mark, rows.time, peak) & ~rows.halted & ~settled)
+        # anything left in the inventory may be a backlog, or a drawdown once the row's orders are done
+        quiet = quiet & ~jnp.any(_adl_due(rules, pool, views.mark, rows.time, peak, True) & ~rows.halted & ~settled)
     gap = jnp.max(jnp.where(settled, 0.0, jnp.abs(views.mark / views.index - 1.0)))
     t = carry.tally
     tally = t._replace(
@@ -135,13 +136,13 @@ def _fund_funding(rules: Rulebook, pool: Pool, paid: Array) -> tuple[Pool, Array
     ), short
 
 
-def _adl_due(rules: Rulebook, pool: Pool, mark: Array, time: Array, reference: Array) -> Array:
-    """[M] bool: is ADL on the inventory due before the row's ladder?"""
+def _adl_due(rules: Rulebook, pool: Pool, mark: Array, time: Array, reference: Array, backlog: bool) -> Array:
+    """[M] bool: is ADL on the inventory due before the row's ladder? `backlog`: count what has waited too long, too."""
     value = fund_value(pool, mark)
     if rules.adl.trigger != "fund_drawdown":
         return (value <= 0.0) & jnp.any(pool.inventory != 0.0, axis=1)
-    age = time[:, None] - pool.inventory_since
-    return jax.vmap(drawdown_trigger, in_axes=(None, 0, 0, 0, 0, 0))(
+    age = time[:, None] - pool.inventory_since if backlog else None
+    return jax.vmap(drawdown_trigger, in_axes=(None, 0, 0, 0, 0, 0 if backlog else None))(
         rules.adl, value, reference, pool.inventory, mark, age)
 
 
@@ -155,7 +156,7 @@ def _inventory(rules: Rulebook, pool: Pool, rows: Row, views: Market, live: Arra
         )
         pool = pool._replace(peak=peak)
     if rules.adl.scope == "inventory":
-        allowed = allowed & ~_adl_due(rules, pool, views.mark, rows.time, reference)
+        allowed = allowed & ~_adl_due(rules, pool, views.mark, rows.time, reference, False)
     out = jax.vmap(unwind, in_axes=(None, 0, 0, 0, 0, 0, 0, 0))(
         rules.fund.unwind_share_of_depth, pool.inventory, pool.inventory_cost, rows.bid, rows.ask,
         views.order_lower, views.order_upper, allowed,

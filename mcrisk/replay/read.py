@@ -200,6 +200,7 @@ def _side(quote: _Quotes, depth: np.ndarray) -> BookSide:
         power=np.ones(count),
         total=depth / quote.value,
         refill=np.full(count, np.inf),
+        turns=np.ones(count),
         present=quote.present,
     )
 

@@ -3,7 +3,7 @@
 Formula   value V = cash + inventory·mark − cost; peak = max of V over the drawdown window (96 buckets);
           drawdown trigger V ≤ (1 − d)·peak; average form V ≤ max((1 − d)·average, floor);
           backlog trigger: age of the oldest unfilled inventory ≥ a, or its notional > b.
-          unwinding per row ≤ share·min(what the side has left, what refilled in the row), at the batch's mean price.
+          unwinding per row ≤ turns·share·min(what the side has left, what refills), at the mean price of one such lot.
 Symbols   d drawdown fraction, a backlog_age [s], b backlog_notional [quote].
 Source    venue-rules.md 3.4 (30 % from the peak within 8 h; backlog of liquidation orders), defaults.md 7 (unwind share).
 Date      2026-11-20
@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from mcrisk.rules.fills import capacity, mean_price
+from mcrisk.rules.desk import WHOLE
 from mcrisk.rules.types import BookSide
 
 BUCKETS = 96
@@ -59,13 +60,14 @@ def update_peak(peak: Peak, window: Array, time: Array, value: Array) -> tuple[P
 def _unwind_side(share: Array, held: Array, cost: Array, side: BookSide, limit: Array, sign: float, allowed: Array):
     """One side of the inventory through the book: (left, cost left, gain, signed, value, book side)."""
     room = share * jnp.minimum(capacity(side, limit, sign), side.refill)
-    size = jnp.where(allowed, jnp.minimum(jnp.abs(held), room), 0.0)
-    price = mean_price(side, size, sign)
+    size = jnp.where(allowed, jnp.minimum(jnp.abs(held), room * side.turns), 0.0)
+    lot = jnp.minimum(size, room)  # a long row sees several lots, each into a book that has come back
+    price = mean_price(side, lot, sign)
     average = cost / jnp.where(held != 0.0, held, 1.0)
     signed = sign * size
-    left = jnp.where(size >= jnp.abs(held), 0.0, held - signed)
+    left = jnp.where(size >= WHOLE * jnp.abs(held), 0.0, held - signed)
     return (left, jnp.where(left == 0.0, 0.0, average * left), signed * (price - average), signed, signed * price,
-            side._replace(consumed=side.consumed + size))
+            side._replace(consumed=side.consumed + lot))
 
 
 def unwind(share: Array, inventory: Array, cost: Array, bid: BookSide, ask: BookSide, lower: Array, upper: Array,
@@ -79,12 +81,17 @@ def unwind(share: Array, inventory: Array, cost: Array, bid: BookSide, ask: Book
                    sold + bought, sold_value + bought_value, bid, ask)
 
 
-def drawdown_trigger(p, value: Array, reference: Array, inventory: Array, mark: Array, age: Array) -> Array:
-    """Is ADL on the inventory [2] due? `reference` is the peak or the average of V, `age` [2] seconds since a side arose."""
+def drawdown_trigger(p, value: Array, reference: Array, inventory: Array, mark: Array, age: Array | None) -> Array:
+    """Is ADL on the inventory [2] due? `reference` is the peak or the average of V, `age` [2] seconds since a side arose.
+
+    Without `age` only the drawdown is tested: a backlog is what is left after the row's unwinding.
+    """
     line = (1.0 - p.drawdown) * reference
     if p.drawdown_of == "average":
         line = jnp.maximum(line, p.drawdown_floor)
     held = inventory != 0.0
+    if age is None:
+        return jnp.any(held) & (value <= line)
     late = (p.backlog_age > 0.0) & jnp.any(held & (age >= p.backlog_age))
     large = (p.backlog_notional > 0.0) & (jnp.sum(jnp.abs(inventory)) * mark > p.backlog_notional)
     return jnp.any(held) & ((value <= line) | late | large)

@@ -30,6 +30,7 @@ class BookSide(NamedTuple):
     power: Scalar      # 1 / shape
     total: Scalar      # contracts there are; inf = unlimited
     refill: Scalar     # contracts that come back within this row's dt (replay: inf); paces inventory unwinding
+    turns: Scalar      # how often that happens within dt, at least once (replay: 1): slow sellers may use each turn
     present: Scalar    # bool: is there a quote on this side
 
 

@@ -20,8 +20,8 @@ class Bankrupt:
     price: float = 0.0
 
 
-def inventory_trigger(world: World, mark: float, peak: float, now: float) -> bool:
-    """Has the fund fallen far enough, or does its inventory hang too long or too large?"""
+def inventory_trigger(world: World, mark: float, peak: float, now: float, backlog: bool = True) -> bool:
+    """Has the fund fallen far enough, or (`backlog`) does its inventory hang too long or too large?"""
     rule, lots = world.venue.adl, [lot for lot in world.fund.lots.values() if lot.size > 0.0]
     if not lots:
         return False
@@ -36,7 +36,7 @@ def inventory_trigger(world: World, mark: float, peak: float, now: float) -> boo
         fallen = value <= max((1.0 - rule.drawdown) * world.fund.cash, rule.drawdown_floor)
     old = rule.backlog_age > 0.0 and now - min(lot.since for lot in lots) >= rule.backlog_age
     large = rule.backlog_notional > 0.0 and world.fund.notional(mark) > rule.backlog_notional
-    return fallen or old or large
+    return fallen or (backlog and (old or large))
 
 
 def deleverage(world: World, s: Situation, leftover: list[Account], triggered: bool) -> None:

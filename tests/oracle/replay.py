@@ -205,7 +205,7 @@ def trade(world: World, market: Market, row: Row, peak: float) -> None:
     tiers = Tiers(market.rules.margin, world.venue.contract.contract_size * world.ratio, market.mark)
     prices, left = executable(row, market.order_limits())
     s = Situation(row, market.mark, market.previous_mark, tiers, prices, left)
-    unwind(world, s, fund_may=not inventory_trigger(world, market.mark, peak, row.time))
+    unwind(world, s, fund_may=not inventory_trigger(world, market.mark, peak, row.time, backlog=False))
     leftover = liquidate(world, s)
     deleverage(world, s, leftover, inventory_trigger(world, market.mark, peak, row.time))
     pay_deficits(world, [a for a in world.accounts if a.closed_now and not a.keeps_deficit], market.mark, "fund")

@@ -21,7 +21,7 @@ def _f(x):
 
 def side(price: float, present: bool = True) -> BookSide:
     """An undisplaced side of the book."""
-    return BookSide(_f(price), _f(0.0), _f(INF), _f(2 / 3), _f(INF), _f(INF), jnp.asarray(present))
+    return BookSide(_f(price), _f(0.0), _f(INF), _f(2 / 3), _f(INF), _f(INF), _f(1.0), jnp.asarray(present))
 
 
 def row(time=0.0, dt=0.0, last=100.0, bid=None, ask=None, impact_bid=None, impact_ask=None, external=None, fresh=None,
