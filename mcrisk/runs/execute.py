@@ -1,4 +1,4 @@
-"""Hands blocks to dask workers and waits: a bounded number in flight, own venue first, failures sorted by kind."""
+"""Starts or joins a dask cluster, lets its workers compute what a store lacks, and leaves nothing running."""
 
 from __future__ import annotations
 
@@ -8,30 +8,23 @@ import os
 import sys
 import tempfile
 import time
-import traceback
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import dask
-from distributed import Client, LocalCluster, as_completed
-from distributed.scheduler import KilledWorker
+from distributed import Client, LocalCluster
 
-from mcrisk.errors import InputError, Interrupted, McriskError, RunFailed
+from mcrisk.errors import InputError, Interrupted
 from mcrisk.runs import fingerprint, manifest
-from mcrisk.runs.plan import Block
+from mcrisk.runs.dispatch import Dispatcher
 from mcrisk.runs.progress import Progress, Silent
-from mcrisk.runs.schedule import Queues
-from mcrisk.runs.store import FULL, RunStore
-from mcrisk.runs.worker import BlockFunction, Context, Prepare, Receipt, compute_block, environment
+from mcrisk.runs.store import RunStore
+from mcrisk.runs.worker import BlockFunction, Context, Prepare, Receipt, environment
 
-IN_FLIGHT = 2  # per worker: one computing, one waiting, so that no worker idles while the client thinks
-ATTEMPTS = 3  # per block, for errors that may pass (network file systems)
 CONNECT = "10s"  # to a scheduler that is not ours
-_TAKEN_AWAY = ("cancelled", "lost")
 
 
 @dataclass
@@ -98,7 +91,10 @@ def execute(
             client.register_plugin(plugin)
             report.startup = time.perf_counter() - start
             try:
-                _work(client, context.session, pending, report, done)
+                dispatcher = Dispatcher(client, context.session, pending, done)
+                report.workers = len(dispatcher.workers)
+                dispatcher.run(report.add)
+                report.retried = dispatcher.retried
             finally:
                 _forget_plugin(client, plugin.name, scheduler)
     except KeyboardInterrupt:
@@ -112,86 +108,6 @@ def execute(
         done.end()
         report.wall = time.perf_counter() - start
     return report
-
-
-# ---------------------------------------------------------------------- the loop
-def _work(client: Client, session: str, pending: list[Block], report: Execution, progress: Progress) -> None:
-    """Keep `IN_FLIGHT` blocks per worker going until all are done."""
-    addresses = list(client.nthreads())
-    queues, looked = Queues(pending, addresses), time.monotonic()
-    report.workers = len(addresses)
-    flying: dict[Any, tuple[str, Block, int]] = {}
-    results = as_completed(loop=client.loop)
-
-    def send(worker: str, block: Block, attempt: int = 1) -> None:
-        # A hint, not an order: if the worker dies, the scheduler gives the block to another one.
-        future = client.submit(
-            compute_block, session, block, workers=[worker], allow_other_workers=True, pure=False, retries=0,
-            key=f"mcrisk-{session[:8]}-{block.variant}-{block.venue}-{block.scenario}-{block.number}-{attempt}",
-        )  # fmt: skip
-        flying[future] = (worker, block, attempt)
-        results.add(future)
-
-    def fill() -> None:
-        busy = {worker: 0 for worker in addresses}
-        for worker, _, _ in flying.values():
-            if worker in busy:
-                busy[worker] += 1
-        for _ in range(IN_FLIGHT):  # first one for everybody, then the second
-            for worker in addresses:
-                if busy[worker] < IN_FLIGHT and (block := queues.take(worker)):
-                    send(worker, block)
-                    busy[worker] += 1
-
-    fill()
-    for future in results:
-        worker, block, attempt = flying.pop(future)
-        if future.status == "finished":
-            report.add(future.result())
-            progress.advance(block.n, block.label)
-        else:
-            _judge(future, block, attempt)
-            report.retried += 1
-            send(worker, block, attempt + 1)
-        if time.monotonic() - looked > 1.0:  # workers come and go; asking costs a round trip
-            addresses, looked = list(client.nthreads()) or addresses, time.monotonic()
-            queues.replace(addresses)
-        fill()
-
-
-def _judge(future: Any, block: Block, attempt: int) -> None:
-    """Return if the block is worth another attempt; raise what the user must know otherwise."""
-    if future.status in _TAKEN_AWAY:
-        raise RunFailed(
-            "the cluster went away", block.label, "the scheduler no longer knows the work it was given",
-            "start a cluster and repeat the same command: finished blocks are kept",
-        )  # fmt: skip
-    error = future.exception()
-    if isinstance(error, KilledWorker):
-        raise RunFailed(
-            "a block killed every worker it was given to", block.label,
-            "most often a worker ran out of memory",
-            "use fewer --workers or a smaller execution.block_paths; finished blocks are kept",
-        ) from None  # fmt: skip
-    if isinstance(error, McriskError):
-        raise error
-    if isinstance(error, OSError) and error.errno in FULL:
-        raise InputError(
-            "no space left on the worker's machine", block.label, str(error),
-            "free space and repeat the same command: finished blocks are kept",
-        ) from None  # fmt: skip
-    if isinstance(error, OSError) and attempt < ATTEMPTS:
-        return
-    raise RunFailed(
-        f"a block failed: {type(error).__name__}: {str(error)[:500]}", block.label, _origin(error),
-        "finished blocks are kept; repeat the same command after the cause is gone",
-    ) from error  # fmt: skip
-
-
-def _origin(error: BaseException) -> str | None:
-    """The innermost line of ours that an error of a worker passed through."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "mcrisk" in frame.filename]
-    return f"raised at {Path(frames[-1].filename).name}:{frames[-1].lineno}, in {frames[-1].name}" if frames else None
 
 
 def _forget_plugin(client: Client, name: str, scheduler: str | None) -> None:

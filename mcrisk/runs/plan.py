@@ -166,7 +166,7 @@ class Plan:
         return self.block_paths * per_path + layout.accounts * account + bands
 
     def store_bytes(self) -> int:
-        """Disk space to expect: per-path floats hardly compress, histograms to a third, every small file wastes 2 KiB."""
+        """Disk space to expect: per-path floats hardly compress, histograms to a third; a file wastes 2 KiB."""
         per_path = sum(np.dtype(f.dtype).itemsize for f in self.layout.fields)
         cells = len(self.venues) * len(self.scenarios)
         rows = cells * self.paths * per_path

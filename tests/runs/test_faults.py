@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -119,9 +121,10 @@ def test_kill_9_of_the_client_alone_takes_its_workers_along(undisturbed, tmp_pat
     assert content(run(out)) == content(undisturbed)
 
 
-def test_a_worker_killed_in_a_block_is_replaced(undisturbed, tmp_path):
-    out = run(tmp_path / "run.zarr", trap=str(tmp_path / "kill-1"))
-    assert (tmp_path / "sprung-0").exists()
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_workers_killed_in_a_block_are_replaced(undisturbed, tmp_path, workers):
+    out = run(tmp_path / "run.zarr", workers=workers, trap=str(tmp_path / f"kill-{workers}"))
+    assert (tmp_path / f"sprung-{workers - 1}").exists()
     assert content(out) == content(undisturbed)
 
 
@@ -172,7 +175,7 @@ def test_faults_of_a_block_become_messages(tmp_path):
 @pytest.mark.slow
 def test_a_block_that_kills_every_worker_ends_the_run_with_a_reason(tmp_path):
     config = fake.Config(trap=str(tmp_path / "kill-99"), execution=fake.Execution(workers=2))
-    with pytest.raises(RunFailed, match="killed every worker"):
+    with pytest.raises(RunFailed, match="lost 4 workers"):
         run_with(fake.engine(), config, tmp_path / "run.zarr")
 
 
@@ -181,3 +184,57 @@ def test_an_unreachable_scheduler_is_an_input_error(tmp_path, monkeypatch):
     config = fake.Config(execution=fake.Execution(scheduler="tcp://127.0.0.1:1"))
     with pytest.raises(InputError, match="cannot be reached"):
         run_with(fake.engine(), config, tmp_path / "run.zarr")
+
+
+# ---------------------------------------------------------------------- a cluster that is not ours
+class Cluster:
+    """A dask scheduler and two workers as separate processes on loopback."""
+
+    def __init__(self, folder: Path) -> None:
+        dask, python = Path(sys.executable).with_name("dask"), {**os.environ, "PYTHONPATH": str(ROOT)}
+        options = {"cwd": folder, "env": python, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        file = folder / "scheduler.json"
+        quiet = ["--no-dashboard", "--host", "127.0.0.1"]
+        self.processes = [
+            subprocess.Popen([dask, "scheduler", *quiet, "--port", "0", "--scheduler-file", file], **options)
+        ]
+        until(file.exists, self.processes[0])
+        self.address = json.loads(file.read_text())["address"]
+        worker = [dask, "worker", self.address, *quiet, "--nthreads", "1", "--death-timeout", "20"]
+        self.processes += [subprocess.Popen(worker, **options) for _ in range(2)]
+
+    def stop(self) -> None:
+        for process in reversed(self.processes):
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    made = Cluster(tmp_path)
+    yield made
+    made.stop()
+
+
+def test_an_existing_cluster_gives_the_same_bits_and_is_left_running(undisturbed, cluster, tmp_path):
+    config = fake.Config(execution=fake.Execution(workers=None, scheduler=cluster.address))
+    for name in ("a.zarr", "b.zarr"):
+        run_with(fake.engine(), config, tmp_path / name)
+        assert content(tmp_path / name) == content(undisturbed)
+    assert all(process.poll() is None for process in cluster.processes)
+
+
+@pytest.mark.slow
+def test_a_lost_scheduler_ends_the_run_with_a_reason(undisturbed, cluster, tmp_path):
+    out = tmp_path / "run.zarr"
+    config = fake.Config(delay=0.3, execution=fake.Execution(workers=None, scheduler=cluster.address))
+
+    def kill_soon() -> None:
+        until(lambda: done_blocks(out) >= 2, cluster.processes[0])
+        cluster.processes[0].kill()
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(kill_soon)
+        with pytest.raises(RunFailed, match="cluster went away"):
+            run_with(fake.engine(), config, out)
+    assert content(run(out)) == content(undisturbed)
