@@ -17,7 +17,7 @@ from mcrisk.engine.rulebook import Markets, Rulebook
 from mcrisk.engine.state import Accounts, PathCarry, Pool, Tally
 from mcrisk.rules import liquidation
 from mcrisk.rules.adl import close_price, deleverage_accounts, deleverage_inventory
-from mcrisk.rules.desk import Desk, cover, inventory_value
+from mcrisk.rules.desk import Desk, cover, equity, inventory_value
 from mcrisk.rules.insurance import drawdown_trigger
 from mcrisk.rules.margin import Tiers, maintenance_margin
 from mcrisk.rules.settlement import settle, settlement_price
@@ -159,16 +159,22 @@ def _work_market(rules: Rulebook, markets: Markets, stage: Stage, m, carry: Path
 
 def _liquidate(rules: Rulebook, stage: Stage, m, desk: Desk, ctx: liquidation.Ladder, row: Row, view: Market):
     """The venue's ladder, ADL for what it could not place, and who pays for balances below zero."""
-    below, worth, margin = liquidation.below_maintenance(rules.liquidation, desk, ctx)
+    below, _, _ = liquidation.below_maintenance(rules.liquidation, desk, ctx)
+
+    def margin(desk: Desk, fees: bool) -> Array:
+        extra = liquidation.fee_rate(rules.liquidation) if fees else jnp.float64(0.0)
+        return maintenance_margin(ctx.tiers, jnp.abs(desk.quantity), desk.mark, ctx.mode, extra) + ctx.margin_elsewhere
 
     def work(desk: Desk):
         size = jnp.abs(desk.quantity)
         held = size > 0.0
         desk, left = liquidation.KINDS[rules.liquidation.kind](rules.liquidation, desk, ctx)
         if rules.adl.scope == "unfilled":
-            worst = worth / jnp.where(margin > 0.0, margin, 1.0)
+            due = left.contracts
+            if rules.adl.trigger == "negative_equity":
+                due = jnp.where(equity(desk) < 0.0, jnp.abs(desk.quantity), 0.0)
             price = close_price(rules.adl, desk, left.price, view.previous_mark, row.dt, ctx.initial_fund)
-            desk = deleverage_accounts(rules.adl, desk, left.contracts, price, worst, margin)
+            desk = deleverage_accounts(rules.adl, desk, due, price, margin)
         unpaid = rules.adl.difference_to == "unpaid"
         desk = cover(desk, held & ~desk.by_adl if unpaid else held, size)
         desk = cover(desk, desk.by_adl, size, from_fund=False) if unpaid else desk

@@ -31,7 +31,7 @@ class Quotes(NamedTuple):
     rate: Array
     sold: Array      # contracts the unwinding of inventory took from the bids
     bought: Array
-    unwound_value: Array  # Σ signed contracts · price of it
+    unwound_value: Array  # Σ contracts · price of both sides
     fund_funding: Array   # change of the fund's cash by funding on its inventory
 
 
@@ -164,7 +164,7 @@ def _inventory(rules: Rulebook, pool: Pool, rows: Row, views: Market, live: Arra
     gain = jnp.zeros_like(out.gain).at[0].set(jnp.sum(out.gain)) if rules.fund_shared else out.gain
     cash = pool.fund + gain
     short = jnp.zeros_like(cash) if rules.has_vault else jnp.maximum(-cash, 0.0)
-    taken = (out.bid.consumed - rows.bid.consumed, out.ask.consumed - rows.ask.consumed, out.value)
+    taken = (out.bid.consumed - rows.bid.consumed, out.ask.consumed - rows.ask.consumed, out.gross)
     pool = pool._replace(
         fund=cash + short, venue=pool.venue - jnp.sum(short), inventory=out.inventory, inventory_cost=out.cost,
         inventory_since=jnp.where(out.inventory == 0.0, -1.0, pool.inventory_since),

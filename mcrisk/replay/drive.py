@@ -23,7 +23,7 @@ from mcrisk.rules.types import SETTLED, Row
 
 _STAGES = {
     "fill": ("quantity", "value", "cash", "fee", "fund"), "take": ("quantity", "value", "cash"),
-    "assign": ("quantity", "value", "cash", "fund"), "adl": ("quantity", "value", "cash", "fund"),
+    "assign": ("quantity", "value", "cash", "fund"), "adl": ("quantity", "value", "cash", "fund", "own"),
     "settle": ("quantity", "value", "cash", "fee", "cut", "cover", "fund"),
     "own_adl": ("quantity", "value", "fund"), "own_settle": ("quantity", "value", "fund"),
     "own_funding": ("fund",), "funding": ("cash",), "cover": ("cash",),
@@ -46,7 +46,7 @@ class Trace(NamedTuple):
     funding_paid: Array      # per contract in this row
     own_funding: Array       # change of the fund by funding on its inventory
     unwound: Array           # change of the inventory by unwinding, contracts
-    unwound_value: Array
+    unwound_price: Array     # mean over both sides
     unwound_fund: Array      # change of the fund by it
     mid: Array
 
@@ -99,9 +99,11 @@ def _advance(rules: Rulebook, markets: Markets, rows: Row, count: Array, i: Arra
 
 
 def _own(quotes, before: Array, carry: PathCarry) -> tuple[Array, ...]:
-    """What the row did to the fund before anybody's order: funding, unwound contracts, their value, cash."""
+    """What the row did to the fund before anybody's order: funding, unwound contracts, their mean price, cash."""
     after_funding = before + quotes.fund_funding[0]
-    return (quotes.fund_funding[0], quotes.bought[0] - quotes.sold[0], -quotes.unwound_value[0],
+    contracts = quotes.bought[0] + quotes.sold[0]
+    price = quotes.unwound_value[0] / jnp.where(contracts > 0.0, contracts, 1.0)
+    return (quotes.fund_funding[0], quotes.bought[0] - quotes.sold[0], price,
             carry.pool.fund[0] - after_funding)
 
 

@@ -106,7 +106,7 @@ def build_ledger(recording: Recording, ids: tuple[str, ...], times: np.ndarray, 
     for row in sorted(own_rows | set(happened)):
         fund = 0.0 if vault else 1.0
         own = {"funding": t["own_funding"][row] * fund, "unwound": t["unwound"][row] * fund,
-               "unwound_price": t["unwound_value"][row] / t["unwound"][row] if t["unwound"][row] else 0.0,
+               "unwound_price": t["unwound_price"][row],
                "unwound_fund": t["unwound_fund"][row] * fund}
         basis = t["index"][row] if oracle_basis[row] else t["mark"][row]
         terms = Terms(float(ratios[row]), vault, basis, t["mark"][row], own)
@@ -154,8 +154,11 @@ def build_accounts(recording: Recording, ids: tuple[str, ...], ledger: pd.DataFr
     changes = np.flatnonzero((rows["quantity"].to_numpy(float) != 0.0) & (event != "rebase"))
     for i in changes:  # the last one stands
         status[where[i]] = _STATUS.get(event[i], "liquidated")
-    winners = end.deleveraged[:count] & ~end.liquidated[:count]
-    status[(status == "adl") & ~winners] = "liquidated"
+    as_bankrupt = np.zeros(count, bool)
+    for _, info, _, _ in recording.events:  # of an account's ADL entries the last one counts
+        taken = info["adl_quantity"][:count] != 0.0
+        as_bankrupt[taken] = info["adl_own"][:count][taken] > 0.0
+    status[(status == "adl") & as_bankrupt] = "liquidated"
     status[quantity != 0.0] = "open"
     frame = pd.DataFrame({
         "account_id": list(ids), "quantity": quantity, "entry_price": end.entry[0][:count], "collateral": end.collateral[:count],

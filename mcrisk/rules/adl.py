@@ -12,11 +12,16 @@ Date      2026-11-20
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax.numpy as jnp
 from jax import Array, lax
 
-from mcrisk.rules.desk import Desk, equity, inventory_value, note, note_fund, receive, settle_positions, zero_equity_price
+from mcrisk.rules.desk import WHOLE, Desk, equity, inventory_value, note, note_fund, receive, settle_positions, zero_equity_price
 from mcrisk.rules.queue import queue_fill
+
+Margin = Callable[[Desk, bool], Array]  # maintenance margin [A] as positions stand, with or without fees
+
 
 def score(rank: str, quantity: Array, entry: Array, collateral: Array, equity: Array, margin: Array, mark: Array) -> Array:
     """ADL score [A], higher is closed first. `equity` and `collateral` in quote, `margin` the maintenance margin."""
@@ -45,27 +50,29 @@ def close_price(p, desk: Desk, z: Array, previous_mark: Array, dt: Array, initia
     return jnp.where(dt <= p.previous_mark_within, previous_mark, jnp.clip(z, low, high))
 
 
-def deleverage_accounts(p, desk: Desk, contracts: Array, price: Array, worst: Array, margin: Array) -> Desk:
+def deleverage_accounts(p, desk: Desk, contracts: Array, price: Array, margin: Margin) -> Desk:
     """Close `contracts` [A] of bankrupt accounts at `price` [A] against the queue: long bankrupts first, then shorts."""
+    free = contracts <= 0.0
     for sign in (1.0, -1.0):
         due = jnp.where(desk.quantity * sign > 0.0, contracts, 0.0)
-        desk = lax.cond(jnp.sum(due) > 0.0, lambda d, x: _one_side(p, d, x, price, worst, margin, sign),
+        desk = lax.cond(jnp.sum(due) > 0.0, lambda d, x: _one_side(p, d, x, price, free, margin, sign),
                         lambda d, x: d, desk, due)
     return desk
 
 
-def _one_side(p, desk: Desk, due: Array, price: Array, worst: Array, margin: Array, sign: float) -> Desk:
+def _one_side(p, desk: Desk, due: Array, price: Array, free: Array, margin: Margin, sign: float) -> Desk:
     total = jnp.sum(due)
     z = zero_equity_price(desk)
     mean = jnp.sum(due * price) / total
-    size = _eligible(desk, mean, sign)
+    size = jnp.where(free, _eligible(desk, mean, sign), 0.0)  # a bankrupt is no counterparty, on either side
     served = jnp.minimum(total, jnp.sum(size))
-    due = lax.cond(served < total, lambda: queue_fill(worst, due, served), lambda: due)
+    due = lax.cond(served < total, lambda: queue_fill(_worst(desk, margin), due, served), lambda: due)
     mean = jnp.where(served > 0.0, jnp.sum(due * price) / jnp.where(served > 0.0, served, 1.0), mean)
     desk = _counterparties(p, desk, size, served, mean, margin)
     before = desk.collateral
     desk = settle_positions(desk, due, price)
-    desk = note(desk, adl_quantity=-sign * due, adl_value=-sign * due * price, adl_cash=desk.collateral - before)
+    desk = note(desk, adl_quantity=-sign * due, adl_value=-sign * due * price, adl_cash=desk.collateral - before,
+                adl_own=jnp.where(due > 0.0, 1.0, 0.0))
     desk = desk._replace(liquidated=desk.liquidated | (due > 0.0), by_adl=desk.by_adl | (due > 0.0),
                          traders_loss=desk.traders_loss + jnp.sum(jnp.maximum(before, 0.0) * (due > 0.0))
                          - jnp.sum(jnp.maximum(desk.collateral, 0.0) * (due > 0.0)))
@@ -74,6 +81,11 @@ def _one_side(p, desk: Desk, due: Array, price: Array, worst: Array, margin: Arr
         desk = note(desk, adl_cash=-surplus, adl_fund=surplus)
         desk = desk._replace(collateral=desk.collateral - surplus, fund=desk.fund + jnp.sum(surplus))
     return desk
+
+
+def _worst(desk: Desk, margin: Margin) -> Array:
+    needed = margin(desk, True)
+    return equity(desk) / jnp.where(needed > 0.0, needed, 1.0)
 
 
 def _eligible(desk: Desk, price: Array, sign: float) -> Array:
@@ -85,8 +97,9 @@ def _eligible(desk: Desk, price: Array, sign: float) -> Array:
     return jnp.where(opposite & in_profit & stays_solvent & solvent, jnp.abs(desk.quantity), 0.0)
 
 
-def _counterparties(p, desk: Desk, size: Array, served: Array, price: Array, margin: Array) -> Desk:
-    ranked = score(p.rank, desk.quantity, desk.entry, desk.collateral, equity(desk), margin, desk.mark)
+def _counterparties(p, desk: Desk, size: Array, served: Array, price: Array, margin: Margin) -> Desk:
+    needed = margin(desk, False) if p.rank == "binance" else desk.mark
+    ranked = score(p.rank, desk.quantity, desk.entry, desk.collateral, equity(desk), needed, desk.mark)
     taken = queue_fill(-ranked, size, served)
     side = jnp.sign(desk.quantity)
     wealth = jnp.maximum(jnp.sum(taken * side * (desk.mark - price)), 0.0)
@@ -101,7 +114,7 @@ def _counterparties(p, desk: Desk, size: Array, served: Array, price: Array, mar
     )
 
 
-def deleverage_inventory(p, desk: Desk, margin: Array, previous_mark: Array, dt: Array, initial_fund: Array) -> Desk:
+def deleverage_inventory(p, desk: Desk, margin: Margin, previous_mark: Array, dt: Array, initial_fund: Array) -> Desk:
     """Close taken-over inventory against the queue; its average take-over price is its zero-equity price."""
 
     def close(side: int, sign: float, desk: Desk) -> Desk:
@@ -112,7 +125,7 @@ def deleverage_inventory(p, desk: Desk, margin: Array, previous_mark: Array, dt:
         size = _eligible(desk, price, sign)
         served = jnp.minimum(amount, jnp.sum(size))
         desk = _counterparties(p, desk, size, served, price, margin)
-        left = jnp.where(served >= amount, 0.0, held - sign * served)
+        left = jnp.where(served >= WHOLE * amount, 0.0, held - sign * served)
         before = desk.fund
         desk = receive(desk, sign * served * (price - average))
         desk = note_fund(desk, "own_adl", side, -sign * served, price, desk.fund - before)

@@ -21,6 +21,7 @@ from mcrisk.rules.types import BookSide
 
 
 DUST = 1e-11  # of a position's notional: what float64 leaves when a balance should be zero
+WHOLE = 1.0 - 1e-12  # closing this share of a position is closing it
 
 
 class Desk(NamedTuple):
@@ -107,8 +108,8 @@ def receive(desk: Desk, gain: Array) -> Desk:
 def settle_positions(desk: Desk, closed: Array, price: Array) -> Desk:
     """Close `closed` [A] contracts at `price` (scalar or [A]); collateral takes the PnL. The taker is booked elsewhere."""
     side = jnp.sign(desk.quantity)
-    left = jnp.abs(desk.quantity) - closed
-    quantity = jnp.where(left <= 0.0, 0.0, side * left)
+    size = jnp.abs(desk.quantity)
+    quantity = jnp.where(closed >= WHOLE * size, 0.0, side * (size - closed))
     collateral = desk.collateral + side * closed * (price - desk.entry)
     return desk._replace(quantity=quantity, collateral=collateral)
 
@@ -130,8 +131,8 @@ def fill(desk: Desk, want: Array, worst: Array, floor: Array | None, fee_rate: A
     lower = desk.lower if lower is None else lower
     upper = desk.upper if upper is None else upper
     is_long = desk.quantity > 0.0
-    sold, bid_price = _batch(desk.bid, jnp.where(is_long, want, 0.0), worst, floor, lower, 1.0)
-    bought, ask_price = _batch(desk.ask, jnp.where(is_long, 0.0, want), worst, floor, upper, -1.0)
+    sold, bid_price = batch(desk.bid, jnp.where(is_long, want, 0.0), worst, floor, lower, 1.0)
+    bought, ask_price = batch(desk.ask, jnp.where(is_long, 0.0, want), worst, floor, upper, -1.0)
     filled = sold + bought
     price = jnp.where(is_long, bid_price, ask_price)
     side = jnp.sign(desk.quantity)
@@ -157,7 +158,8 @@ def fill(desk: Desk, want: Array, worst: Array, floor: Array | None, fee_rate: A
     return desk, filled
 
 
-def _batch(side: BookSide, want: Array, worst: Array, floor: Array | None, limit: Array, sign: float):
+def batch(side: BookSide, want: Array, worst: Array, floor: Array | None, limit: Array, sign: float):
+    """What of the orders `want` [A] one side of the book would fill, and at which mean price."""
     room = capacity(side, limit, sign)
     price = mean_price(side, jnp.minimum(jnp.sum(want), room), sign)
     if floor is not None:

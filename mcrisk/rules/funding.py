@@ -46,7 +46,7 @@ class Accrual(NamedTuple):
     weight: Array      # Σ dt, seconds
     passed: Array      # float64: number of the last boundary passed; −1 = not started
     last_rate: Array   # rate of the last interval paid
-    next_rate: Array   # previous_interval: the rate the open interval will pay
+    before: Array      # previous_interval: mean premium of the interval before the open one; 0 before the first
 
 
 def accrual_init(p: Traced) -> Accrual:
@@ -97,10 +97,10 @@ def _gather(state: Accrual, sample: Array, multiplier: Array | float, dt: Array)
                      jnp.where(any_weight, scale / safe, multiplier))
 
 
-def _after(state: Accrual, now: _Gathered, due: Array, number: Array, rate: Array, following: Array) -> Accrual:
+def _after(state: Accrual, now: _Gathered, due: Array, number: Array, rate: Array, before: Array) -> Accrual:
     """State after the row: a boundary empties the sums and fixes the rates."""
     return Accrual(jnp.where(due, 0.0, now.total), jnp.where(due, 0.0, now.scale), jnp.where(due, 0.0, now.weight),
-                   number, jnp.where(due, rate, state.last_rate), jnp.where(due, following, state.next_rate))
+                   number, jnp.where(due, rate, state.last_rate), jnp.where(due, before, state.before))
 
 
 def _paid(p: Traced, rate: Array, boundaries: Array, premium: Array, index: Array, mark: Array) -> Funding:
@@ -131,19 +131,18 @@ def clamped_premium(p, state, row, index, mark, mid):
     pulled = now.premium + jnp.clip(p.interest - now.premium, -p.clamp, p.clamp)
     rate = jnp.clip(pulled / p.divisor * now.multiplier, -p.cap, p.cap)
     due = n > 0.0
-    state = _after(state, now, due, number, rate, state.next_rate)
+    state = _after(state, now, due, number, rate, state.before)
     return state, _paid(p, jnp.where(due, rate, 0.0), n, sample, index, mark)
 
 
 def previous_interval(p, state, row, index, mark, mid):
-    """The rate fixed at the start of an interval from the premium of the one before."""
+    """The rate of an interval comes from the premium of the one before, by the formula of the phase that pays it."""
     sample = premium_sample(p.premium, row, index, mark, mid)
     number, n = _boundaries(p, state, row)
     now = _gather(state, sample, 1.0, row.dt)
     due = n > 0.0
-    rate = jnp.where(due, state.next_rate, 0.0)
-    following = jnp.clip(now.premium / p.divisor, -p.cap, p.cap)
-    return _after(state, now, due, number, rate, following), _paid(p, rate, n, sample, index, mark)
+    rate = jnp.where(due, jnp.clip(state.before / p.divisor, -p.cap, p.cap), 0.0)
+    return _after(state, now, due, number, rate, now.premium), _paid(p, rate, n, sample, index, mark)
 
 
 def clock(p: Traced, state: Accrual, utc: Array) -> tuple[Array, Array, Array]:

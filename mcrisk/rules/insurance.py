@@ -36,6 +36,7 @@ class Unwound(NamedTuple):
     gain: Array       # realised PnL, quote
     signed: Array     # contracts that went to the outside, signed
     value: Array      # Σ signed · price
+    gross: Array      # Σ |signed| · price
     bid: BookSide
     ask: BookSide
 
@@ -78,7 +79,7 @@ def unwind(share: Array, inventory: Array, cost: Array, bid: BookSide, ask: Book
     short_left, short_cost, short_gain, bought, bought_value, ask = _unwind_side(
         share, inventory[1], cost[1], ask, upper, -1.0, allowed)
     return Unwound(jnp.stack([long_left, short_left]), jnp.stack([long_cost, short_cost]), long_gain + short_gain,
-                   sold + bought, sold_value + bought_value, bid, ask)
+                   sold + bought, sold_value + bought_value, sold_value - bought_value, bid, ask)
 
 
 def drawdown_trigger(p, value: Array, reference: Array, inventory: Array, mark: Array, age: Array | None) -> Array:

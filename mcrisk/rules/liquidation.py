@@ -21,6 +21,7 @@ from jax import Array, lax
 
 from mcrisk.rules.desk import (
     Desk,
+    batch,
     equity,
     fill,
     inventory_value,
@@ -32,7 +33,7 @@ from mcrisk.rules.desk import (
     to_outside,
     zero_equity_price,
 )
-from mcrisk.rules.fills import best_price, capacity, mean_price
+from mcrisk.rules.fills import best_price
 from mcrisk.rules.margin import Tiers, maintenance_margin, measure_of, tier_number
 from mcrisk.rules.queue import queue_fill
 
@@ -180,9 +181,10 @@ def _covered(p, desk: Desk, full: Array, worst: Array) -> Desk:
     lower = jnp.maximum(desk.lower, best_price(desk.bid, 1.0) * (1.0 - p.covered_max_edge))
     upper = jnp.minimum(desk.upper, best_price(desk.ask, -1.0) * (1.0 + p.covered_max_edge))
     is_long = desk.quantity > 0.0
-    bid = mean_price(desk.bid, jnp.minimum(jnp.sum(jnp.where(is_long, size, 0.0)), capacity(desk.bid, lower, 1.0)), 1.0)
-    ask = mean_price(desk.ask, jnp.minimum(jnp.sum(jnp.where(is_long, 0.0, size)), capacity(desk.ask, upper, -1.0)), -1.0)
-    # what selling everything would cost beyond z; selling a part of it costs less per contract, never more
+    sold, bid = batch(desk.bid, jnp.where(is_long, size, 0.0), worst, None, lower, 1.0)
+    bought, ask = batch(desk.ask, jnp.where(is_long, 0.0, size), worst, None, upper, -1.0)
+    size = sold + bought
+    # what selling all that fits would cost beyond z; selling a part of it costs less per contract, never more
     loss = jnp.maximum(jnp.sign(desk.quantity) * (z - jnp.where(is_long, bid, ask)), 0.0) * size
     want = size * jnp.where(loss > 0.0, payable(loss, means(desk)), 1.0)
     before = desk

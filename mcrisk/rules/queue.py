@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 _SIGN = jnp.iinfo(jnp.int64).min
+_CRUMB = 1e-12  # of the total: what summing in another order can leave for nobody in particular
 
 
 def queue_fill(first: Array, amount: Array, total: Array) -> Array:
@@ -47,6 +48,7 @@ def queue_fill(first: Array, amount: Array, total: Array) -> Array:
 
     last = lax.fori_loop(0, 31, last_served, jnp.int32(0))
     ahead = at & (index < last)
-    final = jnp.maximum(rest - jnp.sum(jnp.where(ahead, amount, 0.0)), 0.0)
+    final = rest - jnp.sum(jnp.where(ahead, amount, 0.0))
+    final = jnp.where(final > _CRUMB * total, final, 0.0)
     partial = jnp.where(before | ahead, amount, jnp.where(at & (index == last), jnp.minimum(final, amount), 0.0))
     return jnp.where(enough, amount, partial)

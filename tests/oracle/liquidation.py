@@ -63,7 +63,7 @@ def fill(
                 world.counts["no_quote"] += 1
             continue
         size = min(size, s.left[side])
-        if size <= 0.0:
+        if size <= 1e-12 * abs(a.q):
             continue
         execute(world, s, a, size, price, fee_rate, fee_to_fund)
         filled += size

@@ -10,6 +10,7 @@ from typing import Any
 from mcrisk.config.venue import Margin, Venue
 
 LONG, SHORT = 1, -1
+WHOLE = 1.0 - 1e-12  # closing this share of a position closes it: sums in another order leave crumbs
 STAGES = {
     "rebase": 0,
     "funding": 1,
@@ -61,7 +62,7 @@ class Account:
 
     def reduce(self, size: float, status: str) -> None:
         """Take `size` contracts off the position; the last contract sets the status."""
-        if size >= abs(self.q):
+        if size >= WHOLE * abs(self.q):
             self.q, self.status, self.closed_now = 0.0, status, True
         else:
             self.q -= self.side * size
@@ -82,7 +83,7 @@ class Lot:
         self.size += size
 
     def remove(self, size: float) -> None:
-        self.size = 0.0 if size >= self.size else self.size - size
+        self.size = 0.0 if size >= WHOLE * self.size else self.size - size
 
 
 @dataclass
