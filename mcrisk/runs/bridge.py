@@ -10,6 +10,7 @@ import xarray as xr
 
 from mcrisk.engine import records, simulate
 from mcrisk.risk import headline
+from mcrisk.risk.cover_two import cover_two
 from mcrisk.runs import extras
 from mcrisk.runs.layout import BOUNDS
 from mcrisk.runs.plan import Layout
@@ -76,7 +77,7 @@ def account_facts(book: Any, prices: np.ndarray) -> dict[str, np.ndarray]:
 def summaries(tree: xr.DataTree, config: Any) -> dict[str, xr.Dataset]:
     """/metrics, and /break_even and /strip where those cells were run."""
     paths = tree["paths"].to_dataset()
-    groups = {"metrics": metric_table(paths, config)}
+    groups = {"metrics": metric_table(paths, config), "cover_two": cover_two_table(config)}
     if "variants" in tree.children:
         groups |= extras.summaries(tree["variants"].to_dataset(), paths, config)
     return groups
@@ -108,6 +109,30 @@ def metric_table(paths: xr.Dataset, config: Any) -> xr.Dataset:
             "bound": list(BOUNDS),
         },
     )  # fmt: skip
+
+
+def cover_two_table(config: Any) -> xr.Dataset:
+    """`loss` (venue): beyond collateral of the two largest accounts of the side that the worse median reset hurts.
+
+    The jump is the median of the reset laws of the first scenario that has one; a market with several is summed.
+    """
+    scenario = next((s for s in config.scenarios if s.name == extras.SHOCK), config.scenarios[0])
+    jumps = [law.mean for law in (scenario.reset.down, scenario.reset.up) if hasattr(law, "mean")]
+    names, rows = [venue.name for venue in config.venues], []
+    for venue in config.venues:
+        book, prices = simulate.book_of(config, venue.name), _prices(config, venue)
+        liquidity = config.liquidity_of(venue.name)
+        found = [
+            [cover_two(book, float(price), jump, liquidity, market=m) for m, price in enumerate(prices)] for jump in jumps
+        ]
+        losses = [sum(part.loss for part in parts) for parts in found]
+        worst = int(np.argmax(losses)) if losses else 0
+        rows.append((losses[worst], float(np.expm1(jumps[worst]))) if losses else (np.nan, np.nan))
+    return xr.Dataset(
+        {"loss": (("venue",), np.array([row[0] for row in rows])), "jump": (("venue",), np.array([row[1] for row in rows]))},
+        {"venue": names},
+        {"text": "loss beyond collateral of the two largest accounts of one side at the median reset, own impact included"},
+    )
 
 
 def open_interest(config: Any, venue: Any) -> float:
