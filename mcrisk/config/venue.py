@@ -6,7 +6,7 @@ Field names here are the YAML keys, the `--set` paths and the attributes the rul
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -64,7 +64,7 @@ class ExternalIndex(Model):
 
 
 Index = Annotated[
-    Union[SmoothedFeedIndex, ImpactEwmaIndex, LastTradeIndex, MarkEwmaIndex, BlendIndex, ExternalIndex],
+    SmoothedFeedIndex | ImpactEwmaIndex | LastTradeIndex | MarkEwmaIndex | BlendIndex | ExternalIndex,
     Field(discriminator="kind"),
 ]
 
@@ -124,7 +124,7 @@ class MidBand(Model):
 
 
 Limits = Annotated[
-    Union[NoLimits, DiscoveryBounds, ExternalBand, OkxLimits, MidBand], Field(discriminator="kind")
+    NoLimits | DiscoveryBounds | ExternalBand | OkxLimits | MidBand, Field(discriminator="kind")
 ]
 
 
@@ -195,7 +195,7 @@ class MedianPremiumMark(Model):
 
 
 Mark = Annotated[
-    Union[IndexBandMark, Median3Mark, MidAverageMark, MidToIndexMark, IndexBasisMark, TradeMeanMark, MedianPremiumMark],
+    IndexBandMark | Median3Mark | MidAverageMark | MidToIndexMark | IndexBasisMark | TradeMeanMark | MedianPremiumMark,
     Field(discriminator="kind"),
 ]
 
@@ -241,7 +241,7 @@ class PreviousHourFunding(Model):
 
 
 Funding = Annotated[
-    Union[NoFunding, FlatFunding, ClampedPremiumFunding, PreviousHourFunding], Field(discriminator="kind")
+    NoFunding | FlatFunding | ClampedPremiumFunding | PreviousHourFunding, Field(discriminator="kind")
 ]
 
 
@@ -264,7 +264,7 @@ class Margin(Model):
     isolation: Literal["strict", "normal", "cross_allowed"] = "cross_allowed"
 
     @model_validator(mode="after")
-    def _ordered(self) -> "Margin":
+    def _ordered(self) -> Margin:
         edges = [tier.up_to for tier in self.tiers]
         if any(edge is None for edge in edges[:-1]):
             raise ValueError("only the last tier may leave up_to empty")
@@ -356,7 +356,7 @@ class BandThenAssignment(Model):
 
 
 Liquidation = Annotated[
-    Union[BookThenBackstop, TierStepDown, IocThenFund, BandThenAssignment], Field(discriminator="kind")
+    BookThenBackstop | TierStepDown | IocThenFund | BandThenAssignment, Field(discriminator="kind")
 ]
 
 
@@ -414,7 +414,7 @@ class Settlement(Model):
     rebase_min_change: Fraction = 0.0
 
     @model_validator(mode="after")
-    def _sums_to_one(self) -> "Settlement":
+    def _sums_to_one(self) -> Settlement:
         total = sum(outcome.probability for outcome in self.cancellation)
         if abs(total - 1.0) > 1e-9:
             raise ValueError(f"cancellation probabilities sum to {total:g}, not 1")
@@ -442,7 +442,7 @@ class Note(Model):
     note: str = ""
 
     @model_validator(mode="after")
-    def _assumption_has_note(self) -> "Note":
+    def _assumption_has_note(self) -> Note:
         if self.assumption and not self.note:
             raise ValueError("an assumption needs a note")
         return self

@@ -12,8 +12,8 @@ from mcrisk import paths as model
 from mcrisk.config.run import RunConfig
 from mcrisk.engine.accounts import Reference
 from mcrisk.engine.lanes import LaneResult, simulate_lanes
-from mcrisk.engine.trip import Cell, Streams
 from mcrisk.engine.rulebook import build_markets, build_rulebook
+from mcrisk.engine.trip import Cell, Streams
 
 
 def build_cell(config: RunConfig, venue_name: str, scenario_name: str, book: Any) -> Cell:

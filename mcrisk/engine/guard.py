@@ -37,7 +37,7 @@ def start_guard(mark: Array, latent_from: Array) -> Guard:
     )
 
 
-def is_quiet(rules: Rulebook, guard: Guard, stage: "Stage", funding_total: Array, settled: Array) -> Array:
+def is_quiet(rules: Rulebook, guard: Guard, stage: Stage, funding_total: Array, settled: Array) -> Array:
     """True when no account of the path can need attention in this row."""
     rows, views = stage.rows, stage.views
     inside = (views.mark > guard.lo * (1.0 + _ROUNDING)) & (views.mark < guard.hi * (1.0 - _ROUNDING))
@@ -50,7 +50,7 @@ def is_quiet(rules: Rulebook, guard: Guard, stage: "Stage", funding_total: Array
     return ~jnp.any(live & (~inside | event | stage.latent_due)) & ~(hot & jnp.any(live))
 
 
-def set_guard(rules: Rulebook, stage: "Stage", carry: PathCarry, accounts: Accounts, margins: Array) -> Guard:
+def set_guard(rules: Rulebook, stage: Stage, carry: PathCarry, accounts: Accounts, margins: Array) -> Guard:
     """Bands for the rows to come, from the accounts as they are now; `margins` [M, A] maintenance at this row's marks."""
     mark, phase = stage.views.mark, stage.views.phase
     slack = FUNDING_SLACK * mark
@@ -96,7 +96,7 @@ def latent_due(guard: Guard, stage_rows, live: Array) -> Array:
     return live & (low | high)
 
 
-def look_again(stage: "Stage", carry: PathCarry, accounts: Accounts) -> PathCarry:
+def look_again(stage: Stage, carry: PathCarry, accounts: Accounts) -> PathCarry:
     """Where due, measure the latent deficit: Σ negative equities at the executable price of accounts still open."""
     rows = stage.rows
     bid = jnp.where(rows.bid.present, best_price(rows.bid, 1.0), stage.views.mark)

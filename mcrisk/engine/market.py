@@ -30,8 +30,10 @@ def start_market(rules: Rulebook, row: Row, initial_price: Array, launch_age: Ar
     zero = jnp.zeros_like(initial_price)
     start = _start_phase(rules.pre, row, initial_price)
     return MarketState(
-        phase=jnp.int32(PRE) + zero.astype(jnp.int32), index=initial_price, mark=initial_price, listed_at=inf,
-        converted_at=inf, pre=start, post=_start_phase(rules.post, row, initial_price), funding_total=zero, rate=zero, units=zero + 1.0,
+        phase=jnp.int32(PRE) + zero.astype(jnp.int32), index=initial_price, mark=initial_price,
+        listed_at=inf, converted_at=inf, pre=start,
+        post=_start_phase(rules.post, row, initial_price),
+        funding_total=zero, rate=zero, units=zero + 1.0,
         averages=start_averages(launch_age, initial_price),
     )
 
@@ -124,7 +126,8 @@ def _apply_rebase(rules: Rulebook, state: MarketState, row: Row) -> MarketState:
     """Prices the venue remembers are divided by the ratio; nothing else changes."""
     factor = 1.0 / row.rebase
     return state._replace(
-        units=state.units * row.rebase, index=state.index * factor, mark=state.mark * factor, funding_total=state.funding_total * factor,
+        units=state.units * row.rebase, index=state.index * factor, mark=state.mark * factor,
+        funding_total=state.funding_total * factor,
         pre=_rescale(rules.pre, state.pre, factor), post=_rescale(rules.post, state.post, factor),
         averages=rescale_averages(state.averages, factor),
     )

@@ -43,7 +43,7 @@ PATH_FIELDS: tuple[Field, ...] = (
     Field("mark_index_gap", "float64", "1", "largest |mark/index − 1|"),
     Field("first_liquidation_time", "float64", "s", "time of the first liquidation"),
     Field("first_adl_time", "float64", "s", "time of the first ADL or profit cut"),
-    Field("depletion_time", "float64", "s", "time at which fund or vault was exhausted (no fund: the first loss it would have met)"),
+    Field("depletion_time", "float64", "s", "fund or vault exhausted at (no fund: the first loss it would have met)"),
     Field("event_time", "float64", "s", "time of the path's main event"),
     Field("event_label", "int32", "code", "company branch of the path, see event_labels"),
     Field("event_jump", "float64", "log", "jump in log value at the main event"),

@@ -74,8 +74,9 @@ def tier_table(margin: Margin, contract_size: float, count: int) -> Tiers:
 
     arrays = tier_arrays(margin, count)
     return Tiers(
-        jnp.asarray(arrays.lower_edge * (1.0 + 1e-9)), jnp.asarray(arrays.lower_edge), jnp.asarray(arrays.maintenance), jnp.asarray(arrays.initial),
-        jnp.asarray(arrays.deduction), jnp.asarray(margin.by == "contracts"), jnp.asarray(contract_size, jnp.float64),
+        jnp.asarray(arrays.lower_edge * (1.0 + 1e-9)), jnp.asarray(arrays.lower_edge),
+        jnp.asarray(arrays.maintenance), jnp.asarray(arrays.initial), jnp.asarray(arrays.deduction),
+        jnp.asarray(margin.by == "contracts"), jnp.asarray(contract_size, jnp.float64),
     )
 
 

@@ -131,7 +131,7 @@ def _rows(cell: Cell, trip: Trip, k: Array):
     hints = model.Hints(*_settle_target(cell, trip.carry, trip.plan))
     prices, rows = jax.vmap(model.advance, in_axes=(0, 0, 0, None, 0, 0))(
         cell.params, trip.plan, trip.prices, clock, draws, hints)
-    return prices, rows._replace(averaging=rows.final_hour), clock
+    return prices, rows, clock
 
 
 def _settle_target(cell: Cell, carry: PathCarry, plan: Any) -> tuple[Array, Array]:

@@ -17,7 +17,17 @@ from collections.abc import Callable
 import jax.numpy as jnp
 from jax import Array, lax
 
-from mcrisk.rules.desk import WHOLE, Desk, equity, inventory_value, note, note_fund, receive, settle_positions, zero_equity_price
+from mcrisk.rules.desk import (
+    WHOLE,
+    Desk,
+    equity,
+    inventory_value,
+    note,
+    note_fund,
+    receive,
+    settle_positions,
+    zero_equity_price,
+)
 from mcrisk.rules.queue import queue_fill
 
 Margin = Callable[[Desk, bool], Array]  # maintenance margin [A] as positions stand, with or without fees

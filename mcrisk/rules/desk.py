@@ -19,7 +19,6 @@ from mcrisk.rules.fills import capacity, mean_price
 from mcrisk.rules.queue import queue_fill
 from mcrisk.rules.types import BookSide
 
-
 DUST = 1e-11  # of a position's notional: what float64 leaves when a balance should be zero
 WHOLE = 1.0 - 1e-12  # closing this share of a position is closing it
 

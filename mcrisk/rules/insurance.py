@@ -16,8 +16,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
-from mcrisk.rules.fills import capacity, mean_price
 from mcrisk.rules.desk import WHOLE
+from mcrisk.rules.fills import capacity, mean_price
 from mcrisk.rules.types import BookSide
 
 BUCKETS = 96
