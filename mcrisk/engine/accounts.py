@@ -15,6 +15,7 @@ from jax import Array, lax
 from mcrisk.engine.guard import look_again, rearm_latent, set_guard
 from mcrisk.engine.rulebook import Markets, Rulebook
 from mcrisk.engine.state import Accounts, PathCarry, Pool, Tally
+from mcrisk.engine.topup import top_up, watched
 from mcrisk.rules import liquidation
 from mcrisk.rules.adl import close_price, deleverage_accounts, deleverage_inventory
 from mcrisk.rules.desk import Desk, cover, equity, inventory_value
@@ -31,6 +32,7 @@ class Reference(NamedTuple):
     entry: Array        # [M, A]
     collateral: Array   # [A]
     depth_share: Array  # [A] share of the book's depth that a maker provides
+    tops_up: Array      # [A] bool: answers a margin call (nobody in a replay)
 
 
 class Stage(NamedTuple):
@@ -42,6 +44,7 @@ class Stage(NamedTuple):
     peak: Array         # [M] reference of the fund's drawdown trigger
     inventory_since: Array  # [M, 2] time since which a side of the inventory is not empty; negative = empty
     fund_short: Array   # [M] funding that the inventory owes and the fund lacks
+    purse: Array        # [M] cash of the fund after that, before its unwinding
     latent_due: Array   # [M] bool
     in_window: Array    # [] bool: within 48 h after the path's event (True where there is none)
     averages: Any       # rules.settlement.Averages, each [M]
@@ -84,6 +87,8 @@ def account_stage(rules: Rulebook, markets: Markets, ref: Reference, stage: Stag
     before = accounts.liquidated | accounts.deleveraged
     accounts, pool, tally, info = _pay_funding(rules, stage, carry, accounts, info)
     carry = carry._replace(pool=pool, tally=tally)
+    margins = all_margins(rules, accounts, stage.views, stage.units)
+    carry, accounts = top_up(ref.tops_up, stage.views, stage.rows.halted, jnp.sum(margins, axis=0), carry, accounts)
     count = accounts.quantity.shape[0]
     shape = stage.rows.bid.consumed
     flows = Flows(jnp.zeros_like(shape), jnp.zeros_like(shape), jnp.zeros_like(shape))
@@ -101,7 +106,8 @@ def account_stage(rules: Rulebook, markets: Markets, ref: Reference, stage: Stag
     carry = look_again(stage, carry, accounts)
     carry, accounts = _restrike(rules, markets, ref, stage, carry, accounts)
     tally = carry.tally._replace(account_stages=carry.tally.account_stages + 1)
-    guard = set_guard(rules, stage, carry, accounts, all_margins(rules, accounts, stage.views, stage.units))
+    margins = all_margins(rules, accounts, stage.views, stage.units)
+    guard = set_guard(rules, stage, carry, accounts, margins, watched(ref.tops_up, accounts))
     return carry._replace(guard=guard, tally=tally), accounts, flows, info
 
 
@@ -117,20 +123,25 @@ def _pay_funding(rules: Rulebook, stage: Stage, carry: PathCarry, accounts: Acco
     short = jnp.sum(due - paid) + jnp.sum(stage.fund_short)
     pool = carry.pool
     # several markets: the shortfall is drawn from the first market's fund, and from the first market's outside
-    purse = jnp.float64(0.0) if rules.has_vault else jnp.maximum(pool.fund[0], 0.0)
+    purse = jnp.float64(0.0) if rules.has_vault else jnp.maximum(stage.purse[0], 0.0)
     helped = jnp.minimum(purse, short)
     rest = short - helped
     receipts = -jnp.minimum(paid, 0.0)
     outside_gets = jnp.maximum(-jnp.sum(pool.outside * stage.paid), 0.0)
     scale = jnp.where(rest > 0.0, rest / jnp.maximum(jnp.sum(receipts) + outside_gets, 1e-300), 0.0)
     paid = paid + receipts * scale
-    pool = pool._replace(fund=pool.fund.at[0].add(-helped), outside_cash=pool.outside_cash - outside_gets * scale)
+    # the fund helped before it unwound: where both are more than it has, the loss of unwinding is what stays unpaid
+    cash = pool.fund[0] - helped
+    lost = jnp.float64(0.0) if rules.has_vault else jnp.maximum(-cash, 0.0)
     # the path stage let the owner of the venue advance what the inventory could not pay; receivers bear it instead
-    pool = pool._replace(venue=pool.venue + jnp.sum(stage.fund_short))
-    tally = carry.tally._replace(bad_debt=carry.tally.bad_debt + short, adl_wealth=carry.tally.adl_wealth + rest)
+    pool = pool._replace(fund=pool.fund.at[0].set(cash + lost), outside_cash=pool.outside_cash - outside_gets * scale,
+                         venue=pool.venue + jnp.sum(stage.fund_short) - lost)
+    tally = carry.tally._replace(bad_debt=carry.tally.bad_debt + short, adl_wealth=carry.tally.adl_wealth + rest,
+                                 unpaid=carry.tally.unpaid + lost)
     if info is not None:
         info = info | {"funding_cash": info["funding_cash"].at[0].add(-paid),
-                       "own_funding_fund": info["own_funding_fund"].at[0, 0].add(-helped)}
+                       "own_funding_fund": info["own_funding_fund"].at[0, 0].add(-helped),
+                       "own_unwind_fund": info["own_unwind_fund"].at[0, 0].add(lost)}
     return accounts._replace(collateral=collateral - paid), pool, tally, info
 
 
@@ -256,6 +267,7 @@ def _count(t: Tally, desk: Desk, stage: Stage, row: Row) -> Tally:
         traders_loss=t.traders_loss + desk.traders_loss,
         bad_debt=t.bad_debt + desk.deficit,
         deficit_48h=t.deficit_48h + jnp.where(stage.in_window, desk.deficit, 0.0),
+        liquidated_48h=t.liquidated_48h + jnp.where(stage.in_window, desk.liquidated_notional, 0.0),
         unpaid=t.unpaid + desk.unpaid,
         adl_notional=t.adl_notional + desk.adl_notional,
         adl_wealth=t.adl_wealth + desk.adl_wealth,
@@ -286,7 +298,7 @@ def _restrike(rules: Rulebook, markets: Markets, ref: Reference, stage: Stage, c
                                    outside_cash=carry.pool.outside_cash - jnp.sum(moved),
                                    assigned=jnp.where(due, 0.0, carry.pool.assigned))
         accounts = accounts._replace(quantity=quantity, entry=entry, collateral=collateral,
-                                     deposits=accounts.deposits + brought)
+                                     deposits=accounts.deposits + brought, topped=jnp.zeros_like(accounts.topped))
         guard = rearm_latent(carry.guard, due, stage.views.mark, rules.latent_from)
         return carry._replace(pool=pool, guard=guard), accounts
 

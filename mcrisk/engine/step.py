@@ -47,7 +47,7 @@ def start_carry(rules: Rulebook, markets: Markets, rows: Row) -> PathCarry:
         fees=zero, venue=zero, assigned=zeros, peak=jax.vmap(start_peak)(fund),
     )
     tally = Tally(
-        liquidated_notional=zero, traders_loss=zero, bad_debt=zero, deficit_48h=zero, unpaid=zero, adl_notional=zero,
+        liquidated_notional=zero, traders_loss=zero, bad_debt=zero, deficit_48h=zero, liquidated_48h=zero, unpaid=zero, adl_notional=zero,
         adl_wealth=zero, settlement_cut=zero, latent_deficit=zero, mark_index_gap=zero, fund_min=jnp.sum(fund),
         depletion_time=never, first_liquidation_time=never, first_adl_time=never, account_stages=jnp.int32(0),
     )
@@ -60,7 +60,7 @@ def start_accounts(ref: Reference) -> Accounts:
     return Accounts(
         quantity=ref.quantity, entry=ref.entry, collateral=ref.collateral,
         last_partial=jnp.full_like(ref.quantity, -jnp.inf), deposits=jnp.zeros_like(ref.collateral),
-        liquidated=none, deleveraged=none,
+        liquidated=none, deleveraged=none, topped=none,
     )
 
 
@@ -74,10 +74,10 @@ def path_stage(rules: Rulebook, markets: Markets, carry: PathCarry, rows: Row, i
         rules, carry.market, rows, markets.initial_price, markets.launch_age
     )
     pool, short = _fund_funding(rules, carry.pool, paid.per_contract)
-    fund_funding = pool.fund - carry.pool.fund
+    fund_funding, purse = pool.fund - carry.pool.fund, pool.fund
     pool, rows, taken, peak, lost, unpaid = _inventory(rules, pool, rows, views, ~settled)
     due = latent_due(carry.guard, rows, ~settled)
-    stage = Stage(rows, views, paid.per_contract, peak, pool.inventory_since, short, due, in_window, market.averages,
+    stage = Stage(rows, views, paid.per_contract, peak, pool.inventory_since, short, purse, due, in_window, market.averages,
                   market.units)
     quiet = is_quiet(rules, carry.guard, stage, market.funding_total, settled)
     if rules.adl.scope == "inventory":

@@ -26,7 +26,7 @@ _STAGES = {
     "assign": ("quantity", "value", "cash", "fund"), "adl": ("quantity", "value", "cash", "fund", "own"),
     "settle": ("quantity", "value", "cash", "fee", "cut", "cover", "fund"),
     "own_adl": ("quantity", "value", "fund"), "own_settle": ("quantity", "value", "fund"),
-    "own_funding": ("fund",), "funding": ("cash",), "cover": ("cash",),
+    "own_funding": ("fund",), "own_unwind": ("fund",), "funding": ("cash",), "cover": ("cash",),
 }
 INFO_NAMES = tuple(f"{stage}_{what}" for stage, columns in _STAGES.items() for what in columns)
 
@@ -129,7 +129,8 @@ def record(venue, rows: Row, count: int, quantity: np.ndarray, entry: np.ndarray
     if len(quantity) < 2:  # two places for the fund's own entries
         quantity, entry, collateral = (np.append(x, v) for x, v in ((quantity, 0.0), (entry, 1.0), (collateral, 0.0)))
     device_rows = jax.tree.map(jnp.asarray, rows)
-    ref = Reference(jnp.asarray(quantity)[None], jnp.asarray(entry)[None], jnp.asarray(collateral), jnp.zeros(len(quantity)))
+    ref = Reference(jnp.asarray(quantity)[None], jnp.asarray(entry)[None], jnp.asarray(collateral), jnp.zeros(len(quantity)),
+                    jnp.zeros(len(quantity), bool))
     outside = jnp.asarray([-float(np.sum(quantity))])
     carry, accounts, stage = _begin(rules, markets, device_rows, ref, outside)
     blank = jnp.zeros(len(rows.time))

@@ -59,7 +59,8 @@ def _row_entries(info: dict[str, np.ndarray], before: np.ndarray, entry: np.ndar
     paid = info["funding_cash"]
     out.append(_some("funding", paid != 0.0, price=terms.basis, cash=paid))
     out.append(_own("funding", 0.0, terms.basis, terms.own["funding"] + float(info["own_funding_fund"].sum())))
-    out.append(_own("fund", terms.own["unwound"], terms.own["unwound_price"], terms.own["unwound_fund"]))
+    out.append(_own("fund", terms.own["unwound"], terms.own["unwound_price"],
+                    terms.own["unwound_fund"] + float(info["own_unwind_fund"].sum())))
     q = info["fill_quantity"]
     out.append(_some("liquidation", q != 0.0, q, _mean_price(info["fill_value"], q), info["fill_cash"], info["fill_fee"],
                      info["fill_fund"]))

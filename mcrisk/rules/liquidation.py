@@ -117,7 +117,7 @@ def tier_step_down(p, desk: Desk, ctx: Ladder) -> tuple[Desk, Left]:
         for k in range(1, ctx.tiers.edge.shape[0]):
             bound = jnp.where(target == k, ctx.tiers.bound[k], bound)
         share = jnp.clip(1.0 - bound / jnp.where(measure > 0.0, measure, 1.0), 0.0, 1.0)
-        stepping = below & (share > 0.0) & (tier >= p.partial_from_tier) & (worth > (ctx.tiers.maintenance[0] + p.fee) * size * desk.mark)
+        stepping = below & (share > 0.0) & (tier >= p.partial_from_tier) & (worth > ctx.tiers.maintenance[0] * size * desk.mark)
         return below, stepping, jnp.where(stepping, share * size, 0.0), _worst(worth, margin)
 
     def one_pass(carry):

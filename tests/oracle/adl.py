@@ -21,11 +21,14 @@ class Bankrupt:
 
 
 def inventory_trigger(world: World, mark: float, peak: float, now: float, backlog: bool = True) -> bool:
-    """Has the fund fallen far enough, or (`backlog`) does its inventory hang too long or too large?"""
+    """Has the fund fallen far enough, or (`backlog`) does its inventory hang too long or too large?
+
+    Without `backlog` it is the test before the row's unwinding, with V before the fund helped payers of funding.
+    """
     rule, lots = world.venue.adl, [lot for lot in world.fund.lots.values() if lot.size > 0.0]
     if not lots:
         return False
-    value = world.fund.value(mark)
+    value = world.fund.value(mark) + (0.0 if backlog else world.funding_help)
     if rule.trigger == "fund_empty":
         return rule.scope == "inventory" and value <= 0.0
     if rule.trigger != "fund_drawdown":

@@ -65,7 +65,7 @@ def pay(world: World, per_contract: float, basis: float, mark: float) -> None:
     paid = {i: min(x, max(world.accounts[i].equity(mark), 0.0)) for i, x in due.items() if x > 0.0}
     lots_paid = min(max(lots, 0.0), world.fund.cash)
     short = sum(due[i] - paid[i] for i in paid)
-    covered = min(short, world.fund.cash - lots_paid)
+    covered = world.funding_help = min(short, world.fund.cash - lots_paid)
     missing = short - covered + max(lots, 0.0) - lots_paid
     others = {"backstop": world.backstop.position, "book": world.book.q, "assignees": world.assignees.q}
     receipts = (

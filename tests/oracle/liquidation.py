@@ -103,7 +103,7 @@ def take_over(world: World, s: Situation, a: Account, share: float, holder: Hold
     """The fund or the vault takes a share of the position at its zero-equity price, and the margin with it."""
     side, z = a.side, a.zero_equity_price()
     size = abs(a.q) if share >= 1.0 else share * abs(a.q)
-    cash = -a.cash if share >= 1.0 else -share * a.cash
+    cash = -share * a.cash if z > 0.0 else -side * size * a.entry
     holder.lots[side].add(size, z, s.row.time)
     a.gain(cash)
     a.reduce(size, "liquidated")

@@ -188,7 +188,7 @@ def step(world: World, market: Market, row: Row, peaks: Peak) -> tuple[float, fl
     world.counts["one_sided"] += (row.bid is None) != (row.ask is None)
     market.prices(row, world.counts)  # 3 index, limits, mark
     premium, rate = market.fund_row(row, world)  # 4 funding
-    peak = peaks.add(world.fund.value(market.mark), row.time)
+    peak = peaks.add(world.fund.value(market.mark) + world.funding_help, row.time)
     if row.halted:
         world.counts["halted"] += 1
     else:

@@ -53,7 +53,7 @@ class Account:
         return self.cash + self.q * (price - self.entry)
 
     def zero_equity_price(self) -> float:
-        return self.entry - self.cash / self.q
+        return max(self.entry - self.cash / self.q, 0.0)
 
     def gain(self, amount: float) -> None:
         """Cash that is neither funding nor fee."""
@@ -136,6 +136,7 @@ class World:
         self.book = Outside(q=-sum(a.q for a in self.accounts))
         self.assignees, self.assigned = Outside(), 0.0
         self.fees = self.unpaid_by_venue = 0.0
+        self.funding_help = 0.0  # what the fund paid for payers of this row's funding
         self.ratio = 1.0  # product of all rebases
         self.counts: Counter[str] = Counter()
         self.totals: Counter[str] = Counter()
@@ -205,7 +206,7 @@ class World:
             if entry["quantity"] or entry["cash"] or entry["fee"] or entry["fund"]:
                 self.ledger.append({"seq": len(self.ledger), "time": utc, **entry})
                 self.counts["ledger_" + entry["event"]] += 1
-        self._row = {}
+        self._row, self.funding_help = {}, 0.0
         for a in self.accounts:
             a.closed_now = False
 
