@@ -1,0 +1,35 @@
+"""A whole path as one JAX function: what the native source is generated from, and what tests compare it with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+from jax import Array, lax
+
+from mcrisk.engine.accounts import account_stage
+from mcrisk.engine.lanes import LaneResult
+from mcrisk.engine.step import start_accounts
+from mcrisk.engine.trip import Cell, close_row, no_flows, open_path, price_row
+
+
+def journey(cell: Cell, lo: Array, hi: Array, forced: Any, dense: Array) -> LaneResult:
+    """Path (lo, hi) from row 0 to the last; `dense` looks at the accounts in every row."""
+    trip, accounts = open_path(cell, lo, hi, forced), start_accounts(cell.ref)
+
+    def step(state: tuple, k: Array):
+        trip, priced = price_row(cell, state[0], k)
+
+        def work(carry, accounts):
+            return account_stage(cell.rules, cell.markets, cell.ref, priced.stage, carry, accounts)[:3]
+
+        def idle(carry, accounts):
+            return carry, accounts, no_flows(priced.stage)
+
+        carry, accounts, flows = lax.cond(priced.work | (dense & priced.alive), work, idle, trip.carry, state[1])
+        trip, seen = close_row(cell, trip._replace(carry=carry), priced, flows)
+        return (trip, accounts), seen
+
+    steps = cell.params.grid.slope.shape[-1]
+    (trip, accounts), seen = lax.scan(step, (trip, accounts), jnp.arange(steps, dtype=jnp.int32))
+    return LaneResult(trip.carry, accounts, trip.plan, seen)

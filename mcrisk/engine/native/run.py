@@ -1,0 +1,145 @@
+"""Driver of the native backend: plans per cell structure, arrays in and out, the call itself (which releases the GIL).
+
+Results of a path depend on the cell and its number only: paths run one after the other, whatever group they come in.
+Bits depend on the C library's elementary functions and on the compiler (`compile.environment`).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import pickle
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mcrisk import paths as model
+from mcrisk.engine.native import compile as compiler
+from mcrisk.engine.native.graph import layout, squeezed
+from mcrisk.engine.native.primitives import SLOT_TYPE
+from mcrisk.engine.native.source import Slots, Source, generate
+
+_NUMPY = {"double": np.float64, "int64_t": np.int64, "uint64_t": np.uint64}
+
+
+class Program:
+    """A per-path function, compiled. `shared` and `lanes` are trees of arrays or shapes that fix the structure."""
+
+    def __init__(self, source: Source, out: Any):
+        self.source, self.out = source, out
+        self.library = compiler.load(source.text)
+
+    def __call__(self, shared: list[np.ndarray], lanes: list[np.ndarray], count: int) -> list[np.ndarray]:
+        """Results [count, …] of the leaves; `lanes` hold one element per path."""
+        inputs = [to_slots(np.asarray(a), spec) for a, spec in zip(shared, self.source.shared, strict=True)]
+        inputs += [np.ascontiguousarray(_wide(np.asarray(a), spec)) for a, spec in zip(lanes, self.source.lanes, strict=True)]
+        outs = [np.empty((count, spec.slots), _NUMPY[SLOT_TYPE[spec.dtype]]) for spec in self.source.outs]
+        arena = np.zeros(self.source.arena + 8, np.float64)
+        start = (-arena.ctypes.data % 64) // 8   # whole cache lines
+        pointers = lambda arrays: (ctypes.c_void_p * max(len(arrays), 1))(*[a.ctypes.data for a in arrays])  # noqa: E731
+        self.library.mcrisk_run(pointers(inputs), pointers(outs), ctypes.c_int64(count),
+                                ctypes.c_void_p(arena.ctypes.data + 8 * start))
+        return [from_slots(a, spec) for a, spec in zip(outs, self.source.outs)]
+
+
+def _wide(array: np.ndarray, spec: Slots) -> np.ndarray:
+    wide = array.astype(_NUMPY[SLOT_TYPE[spec.dtype]])
+    return -wide if spec.dtype == "bool" else wide
+
+
+def to_slots(array: np.ndarray, spec: Slots) -> np.ndarray:
+    """An input as the source reads it: 8 bytes per element, rows padded."""
+    shape = squeezed(spec.shape)
+    strides, slots = layout(shape)
+    out = np.zeros(slots, _NUMPY[SLOT_TYPE[spec.dtype]])
+    seen = np.lib.stride_tricks.as_strided(out, shape, tuple(8 * s for s in strides))
+    seen[...] = _wide(array.reshape(shape), spec)
+    return out
+
+
+def from_slots(array: np.ndarray, spec: Slots) -> np.ndarray:
+    """[count, slots] as [count, *shape] in its own type."""
+    shape = squeezed(spec.shape)
+    strides, slots = layout(shape)
+    seen = np.lib.stride_tricks.as_strided(array, (len(array), *shape), (8 * slots, *(8 * s for s in strides)))
+    narrow = seen != 0 if spec.dtype == "bool" else seen.astype(spec.dtype)
+    return np.ascontiguousarray(narrow).reshape(len(array), *spec.shape)
+
+
+# ---------------------------------------------------------------------- plans
+def shapes(tree: Any) -> Any:
+    """A tree of arrays as a tree of their shapes."""
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(np.shape(x), jnp.result_type(x)), tree)
+
+
+def _forced(active: Any, jump: Any) -> Any:
+    return model.Forced(active, jump)
+
+
+@lru_cache(maxsize=1)
+def _code_digest() -> str:
+    """Everything a generated source depends on besides the structure of the cell."""
+    digest = hashlib.sha256(jax.__version__.encode())
+    top = Path(__file__).resolve().parents[2]
+    for room in ("engine", "rules", "paths"):
+        for file in sorted((top / room).rglob("*.py")) + sorted((top / room).rglob("*.h")):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+_programs: dict[Any, Program] = {}
+
+
+def program_of(cell: Any) -> Program:
+    """The compiled program of a cell's structure; traced and compiled at most once, kept in memory and on disk."""
+    leaves, structure = jax.tree.flatten(cell)
+    kinds = tuple((np.shape(x), jnp.result_type(x).name) for x in leaves)
+    if (structure, kinds) not in _programs:
+        _programs[structure, kinds] = Program(*_plan(cell, f"{structure}{kinds}"))
+    return _programs[structure, kinds]
+
+
+def _plan(cell: Any, structure: str) -> tuple[Source, Any]:
+    """Source and result tree, from the cache where the same structure was traced with the same code."""
+    name = hashlib.sha256(f"{_code_digest()}{structure}".encode()).hexdigest()[:24]
+    file = compiler.cache_folder() / f"{name}.plan"
+    try:
+        return pickle.loads(file.read_bytes())
+    except (OSError, pickle.PickleError, EOFError, AttributeError, ImportError, IndexError):
+        pass
+    from mcrisk.engine.native.journey import journey
+
+    word = jax.ShapeDtypeStruct((), np.uint64)
+    forced = _forced(jax.ShapeDtypeStruct((), np.bool_), jax.ShapeDtypeStruct((), np.float64))
+    source, out = generate(journey, shapes(cell), (word, word, forced, jax.ShapeDtypeStruct((), np.bool_)))
+    plan = (source, jax.tree.map(lambda x: Slots(tuple(x.shape), np.dtype(x.dtype).name), out))
+    _keep(file, pickle.dumps(plan))
+    return plan
+
+
+def _keep(file: Path, content: bytes) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=file.parent)
+    with os.fdopen(handle, "wb") as out:
+        out.write(content)
+    os.replace(name, file)
+
+
+# ---------------------------------------------------------------------- the drop-in
+def run_lanes(cell: Any, first_path: int, lanes: int, forced: Any, dense: bool = False) -> Any:
+    """Paths [first_path, first_path + lanes) as `engine.build.run_lanes` returns them, in NumPy arrays."""
+    program = program_of(cell)
+    number = np.uint64(first_path) + np.arange(lanes, dtype=np.uint64)
+    jumps = np.array(forced.jumps if forced is not None else (0.0,), np.float64)
+    jump = jumps[(number % np.uint64(len(jumps))).astype(np.int64)]
+    single = [number & np.uint64(0xFFFFFFFF), number >> np.uint64(32),
+              *jax.tree.leaves(_forced(np.full(lanes, forced is not None), jump)), np.full(lanes, dense)]
+    flat = program(jax.tree.leaves(cell), single, lanes)
+    out = jax.tree.unflatten(jax.tree.structure(program.out), flat)
+    return out._replace(snapshots=jax.tree.map(np.transpose, out.snapshots))

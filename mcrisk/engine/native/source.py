@@ -1,0 +1,195 @@
+"""One C file from a per-path function: prologue, frame, functions, and the loop over paths.
+
+The statements do not know their target: vectors, selections and loads are macros and small functions of the prologue, so
+that another head can put the same text on another machine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from mcrisk.engine.native.emitter import BlockWriter, Emitter, Function, to_slot
+from mcrisk.engine.native.graph import (
+    Block, Const, Eqn, Operand, Value, View, all_blocks, layout, operand_roots, prune, squeezed, whole,
+)
+from mcrisk.engine.native.primitives import C_TYPE, SLOT_TYPE, literal
+from mcrisk.engine.native.views import Builder, Shared
+
+OUTLINE = 150   # equations from which on a block gets a function of its own
+PROLOGUE = Path(__file__).with_name("prologue.h")
+
+
+@dataclass(frozen=True)
+class Slots:
+    """How one input or output lies in memory: shape as JAX sees it, type, and 8-byte slots per path."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+    @property
+    def slots(self) -> int:
+        return layout(squeezed(self.shape))[1]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A generated file and what its driver has to know."""
+
+    text: str
+    shared: tuple[Slots, ...]   # inputs common to all paths
+    lanes: tuple[Slots, ...]    # scalars per path
+    outs: tuple[Slots, ...]     # results per path
+    arena: int                  # slots of scratch memory
+
+
+def generate(function: Any, shared: Any, lanes: Any) -> tuple[Source, Any]:
+    """C for `function(shared, *lanes)`; `shared` and `lanes` are trees of shapes. Returns the tree of results, too."""
+    jaxpr, out = jax.make_jaxpr(function, return_shape=True)(shared, *lanes)
+    common = [_slots(leaf) for leaf in jax.tree.leaves(shared)]
+    single = [_slots(leaf) for leaf in jax.tree.leaves(lanes)]
+    results = [_slots(leaf) for leaf in jax.tree.leaves(out)]
+    from jax.interpreters import partial_eval as pe
+
+    lean, used = pe.dce_jaxpr(jaxpr.jaxpr, [True] * len(results), instantiate=True)
+    text, arena = write_source(lean, jaxpr.consts, common, single, results)
+    return Source(text, tuple(common), tuple(single), tuple(results), arena), out
+
+
+def _slots(leaf: Any) -> Slots:
+    return Slots(tuple(int(n) for n in leaf.shape), np.dtype(leaf.dtype).name)
+
+
+def write_source(jaxpr: Any, consts: list, common: list[Slots], single: list[Slots], results: list[Slots]) -> tuple[str, int]:
+    """The text, and the slots of arena it needs."""
+    root = Block(None, "root")
+    root.function = "mcrisk_run"
+    build = Builder(root, Shared(root))
+    args = [_input(build, k, spec) for k, spec in enumerate(common)]
+    path = Block(root, "path")
+    path.function = "one_path"
+    number = build.shared.value((), "int64", path)
+    number.mutable = number.frame = True
+    inner = Builder(path, build.shared)
+    for k, spec in enumerate(single):
+        table = build.shared.value((8,), spec.dtype, root)
+        table.table = f"in{len(common) + k}"
+        args.append(inner.load(View(table, (), (), 0, ((whole(number), 1),))))
+    path.outs = inner.run(jaxpr, consts, args)
+    build.shared.where = None
+    build._append(root, Eqn("foreach", [], {"number": number, "results": results}, [path]), [])
+    return _written(root, path, build, number, results)
+
+
+def _input(build: Builder, k: int, spec: Slots) -> Operand:
+    value = build.shared.value(spec.shape if squeezed(spec.shape) else (8,), spec.dtype, build.block)
+    value.table = f"in{k}"
+    return whole(value) if squeezed(spec.shape) else build.load(View(value, (), (), 0))
+
+
+def _written(root: Block, path: Block, build: Builder, number: Value, results: list[Slots]) -> tuple[str, int]:
+    prune(root)
+    outline(root)
+    frames = share(root)
+    em = Emitter()
+    from mcrisk.engine.native.emitter import Storage
+
+    for block in all_blocks(root):
+        for value in {r for e in block.eqns for o in e.ins for r in operand_roots(o)} | {
+                r for o in block.outs for r in operand_roots(o)}:
+            if value.table is not None and value.storage is None:
+                value.storage = Storage(value.table, 0, fixed=True)
+                value.storage.owner = value
+    fn = Function("mcrisk_run")
+    writer = BlockWriter(em, root, fn)
+    path.external = [(f"o{k}", spec) for k, spec in enumerate(results)]
+    path.number = number
+    writer.write()
+    em.done.append(fn)
+    return _text(em, build.shared.tables, frames, len(results)), em.used
+
+
+def outline(root: Block) -> None:
+    """Give big blocks functions of their own: compilers take more than linear time over long ones."""
+    serial = 0
+    for block in reversed(all_blocks(root)):
+        loop_body = block.kind == "body" and not any(e.prim == "rest" for e in block.eqns)
+        if block.function is None and (block.kind in ("branch", "rest") or loop_body) and block.size() >= OUTLINE:
+            block.function = f"part_{serial}"
+            serial += 1
+
+
+def share(root: Block) -> list[Value]:
+    """Mark scalars that more than one function reads or assigns."""
+    found: dict[int, Value] = {}
+
+    def mark(value: Value) -> None:
+        if not value.shape and value.table is None:
+            value.frame = True
+            found[value.id] = value
+
+    for block in all_blocks(root):
+        here = block.function_of()
+        used = [r for o in block.outs for r in operand_roots(o)]
+        for eqn in block.eqns:
+            used += [r for o in eqn.ins for r in operand_roots(o)]
+            apart = any(b.function_of() != here for inner in eqn.blocks for b in [inner, *_rests(inner)])
+            if apart:
+                for value in [*eqn.outs, *eqn.params.get("carries", ()), *([eqn.params["number"]] if "number" in eqn.params else [])]:
+                    mark(value)
+        for value in used:
+            if value.block.function_of() != here:
+                mark(value)
+    return list(found.values())
+
+
+def _rests(block: Block) -> list[Block]:
+    return [b for e in block.eqns if e.prim == "rest" for b in e.blocks]
+
+
+# ---------------------------------------------------------------------- text
+def _text(em: Emitter, tables: list, frames: list[Value], outs: int) -> str:
+    parts = [PROLOGUE.read_text(), "/* scalars that several functions read */", "struct frame {",
+             "  const double *const *in;", "  double *const *out;", "  double *arena;", "  int64_t count;"]
+    parts += [f"  {C_TYPE[v.dtype]} x{v.id};" for v in sorted(frames, key=lambda v: v.id)]
+    parts += ["};", ""]
+    parts += [_table(value, array) for value, array in tables]
+    for fn in em.done:
+        top = fn.name == "mcrisk_run"
+        head = ("void mcrisk_run(const double *const *in, double *const *out, int64_t count, double *arena) {" if top
+                else f"static __attribute__((noinline)) void {fn.name}(struct frame *restrict f) {{")
+        parts.append(head)
+        if top:
+            parts += ["  struct frame frame = {0}, *f = &frame;",
+                      "  f->in = in, f->out = out, f->arena = arena, f->count = count;"]
+        parts += [f"  {_buffer(em, name)}" for name in sorted(fn.buffers, key=lambda n: (n[0], len(n), n)) if name[0] != "k"]
+        parts += [*fn.lines, "}", ""]
+    return "\n".join(parts)
+
+
+def _buffer(em: Emitter, name: str) -> str:
+    if name.startswith("in"):
+        return f"const double *const {name} = f->in[{name[2:]}];"
+    if name.startswith("o"):
+        return f"double *const {name} = f->out[{name[1:]}];"
+    return f"double *const {name} = f->arena + {em.offsets[name]};"
+
+
+def _table(value: Value, array: np.ndarray) -> str:
+    """A constant array of the source, in slots."""
+    shape, (_, slots) = squeezed(array.shape), layout(squeezed(array.shape))
+    flat = np.zeros(slots, array.dtype)
+    strides = layout(shape)[0]
+    for place in np.ndindex(*shape):
+        flat[sum(p * s for p, s in zip(place, strides))] = array.reshape(shape)[place]
+    kind = SLOT_TYPE[value.dtype]
+    items = ", ".join(literal(-int(x) if value.dtype == "bool" else x, "int64" if value.dtype in ("bool", "int32") else
+                              "uint64" if value.dtype == "uint32" else value.dtype) for x in flat.tolist())
+    return f"static const {kind} {value.table}_[{slots}] = {{{items}}};\n#define {value.table} ((const double *){value.table}_)"
+
+
+__all__ = ["Const", "Slots", "Source", "generate", "to_slot"]
