@@ -1,0 +1,176 @@
+"""How large the insurance fund should be: the cheapest one, given what it costs to hold and what a shortfall costs.
+
+Formula   min over IF of  r·IF + κ·E[(D − IF)⁺]   ⇒   IF* = quantile of D at 1 − r/κ
+Symbols   D the fund that would have paid for everything on a path (risk.headline.fund_need), quote; r the cost of keeping
+          one unit of fund over the run's horizon; κ the cost of one unit of loss the fund cannot pay.
+Source    newsvendor argument; Chitra, arXiv 2512.01112 (IF* = VaR_(1 − r/κ)(D)), worked example W-CH-4.
+Limits    D is measured with the rulebook's own fund in place. Where the fund triggers ADL, another fund would move D a
+          little; run the chosen fund once more to see it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mcrisk.calibrate.output import Table, money_range, shown
+from mcrisk.errors import InputError
+from mcrisk.report import format as fmt
+from mcrisk.report.svg import Plot, linear
+from mcrisk.risk.intervals import Interval, mean, paths_needed, quantile
+
+Array = NDArray[np.float64]
+_CURVE = 81  # funds on the cost curve
+
+
+@dataclass(frozen=True)
+class FundSize:
+    """The cheapest fund for one sample of deficits. Money in quote currency, `level` two-sided.
+
+    need: the quantile with its distribution-free interval (order statistics). cost: expected cost at the estimate.
+    present: the fund the run had, NaN when not known, and what it costs.
+    curve: columns fund, cost, lower, upper [n, 4].
+    """
+
+    name: str
+    paths: int
+    q: float
+    need: Interval
+    cost: Interval
+    present: float
+    present_cost: Interval
+    shortfall_probability: float
+    curve: Array
+    note: str = ""
+
+
+def quantile_level(cost_rate: float, penalty: float) -> float:
+    """1 − r/κ. Raises InputError unless 0 < r and 0 < κ; 0 when holding costs as much as a shortfall, or more."""
+    for label, value in (("--cost-rate", cost_rate), ("--penalty", penalty)):
+        if not (math.isfinite(value) and value > 0):
+            raise InputError(
+                f"{label.strip('-')} must be a positive number, not {value}", f"{label} {value}",
+                "both are costs per unit of fund over the run's horizon", "e.g. --cost-rate 0.01 --penalty 10",
+            )  # fmt: skip
+    return max(0.0, 1.0 - cost_rate / penalty)
+
+
+def size_fund(
+    deficits: ArrayLike, cost_rate: float, penalty: float, *, name: str = "", present: float = math.nan,
+    level: float = 0.95,
+) -> FundSize:  # fmt: skip
+    """The cheapest fund for deficits D per path [n], quote ≥ 0.
+
+    An upper bound that the sample is too short for is NaN, and `note` says how many paths it takes.
+    Raises InputError for costs that are not positive.
+    """
+    d = np.asarray(deficits, np.float64)
+    q = quantile_level(cost_rate, penalty)
+    if q == 0.0:
+        need, note = Interval(0.0, 0.0, 0.0), "holding a fund costs as much as a shortfall: no fund is cheapest"
+    else:
+        need, wanted = quantile(d, q, level), paths_needed(q, level)
+        note = "" if d.size >= wanted else f"an upper bound at {q:.3%} takes {wanted:,} paths, there are {d.size:,}"
+    ends = [value for value in (need.estimate, need.upper, present) if math.isfinite(value)]
+    top = 1.25 * max([*ends, float(np.quantile(d, 0.99))]) or 1.0
+    funds = np.unique(np.concatenate([np.linspace(0.0, top, _CURVE), ends]))
+    curve = np.array([(fund, *_cost(d, fund, cost_rate, penalty, level)) for fund in funds])
+    known = Interval(math.nan, math.nan, math.nan)
+    return FundSize(
+        name, d.size, q, need, _cost(d, need.estimate, cost_rate, penalty, level), present,
+        _cost(d, present, cost_rate, penalty, level) if math.isfinite(present) else known,
+        float((d > need.estimate).mean()), curve, note,
+    )  # fmt: skip
+
+
+def _cost(d: Array, fund: float, cost_rate: float, penalty: float, level: float) -> Interval:
+    """Expected cost of one fund. The shortfall's interval decides; the holding cost is certain."""
+    shortfall = mean(np.maximum(d - fund, 0.0), level)
+    return Interval(*(cost_rate * fund + penalty * value for value in shortfall))
+
+
+def mixture(samples: Mapping[str, ArrayLike], weights: Mapping[str, float], seed: int = 0) -> Array:
+    """An independent sample of the mixture, drawn from each scenario's paths without replacement.
+
+    Labels are drawn by weight, then each scenario gives its first paths. So the result is a plain sample and the
+    intervals of order statistics hold for it exactly; a weighted quantile would have none that is distribution-free.
+
+    Raises InputError: unknown scenario, negative weights, weights that do not sum to one.
+    """
+    total = math.fsum(weights.values())
+    for name, weight in weights.items():
+        if name not in samples:
+            raise InputError(
+                f"the run has no scenario '{name}'", f"--mixture {name}={weight:g}", f"it has {', '.join(samples)}", None
+            )
+        if not weight >= 0:
+            raise InputError("a weight is negative", f"--mixture {name}={weight:g}", None, "give probabilities")
+    if abs(total - 1.0) > 1e-9:
+        raise InputError(
+            f"the weights sum to {total:g}, not 1", "--mixture", "they are probabilities of scenarios that exclude "
+            "each other", "add what is missing, e.g. as weight of baseline",
+        )  # fmt: skip
+    used = {name: np.asarray(samples[name], np.float64) for name, weight in weights.items() if weight > 0}
+    shares = np.array([weights[name] / total for name in used])
+    sizes = np.array([len(values) for values in used.values()])
+    rng = np.random.default_rng(seed)
+    count = int(np.min(sizes / shares))
+    while True:
+        drawn = rng.multinomial(count, shares)
+        if (drawn <= sizes).all():
+            return np.concatenate([values[:n] for values, n in zip(used.values(), drawn)])
+        count = int(count * 0.99) if count > 100 else count - 1
+
+
+def parse_mixture(text: str) -> dict[str, float]:
+    """`baseline=0.9,valuation_reset=0.1` as weights. Raises InputError on anything else."""
+    found: dict[str, float] = {}
+    for part in filter(None, (p.strip() for p in text.split(","))):
+        name, equals, value = part.partition("=")
+        try:
+            found[name.strip()] = float(value)
+        except ValueError:
+            equals = ""
+        if not equals:
+            raise InputError(
+                f"'{part}' is no weight", f"--mixture {text}", None, "write SCENARIO=PROBABILITY, separated by commas"
+            )
+    return found
+
+
+def table(sizes: list[FundSize], venue: str) -> Table:
+    """One row per scenario or mixture of one venue."""
+    rows = tuple(
+        (s.name, s.paths, money_range(*s.need), money_range(*s.cost), shown(float(s.present)),
+         money_range(*s.present_cost), s.shortfall_probability, s.note)
+        for s in sizes
+    )  # fmt: skip
+    columns = ("scenario", "paths", "cheapest fund [95 %]", "its cost [95 %]", "fund now", "cost now [95 %]",
+               "P(deficit > cheapest)", "note")  # fmt: skip
+    return Table(f"Cheapest fund, {venue}", columns, rows, "Quote currency; costs over the run's horizon.")
+
+
+def curve_table(sizes: list[FundSize], venue: str) -> Table:
+    """The cost curves as numbers, one row per scenario and fund."""
+    rows = tuple((s.name, *(float(v) for v in point)) for s in sizes for point in s.curve)
+    return Table(f"Cost curve, {venue}", ("scenario", "fund", "cost", "lower", "upper"), rows)
+
+
+def figure(size: FundSize, venue: str) -> str:
+    """The cost curve with its 95 % band, the cheapest fund and the present one, as SVG."""
+    fund, cost, low, high = size.curve.T
+    tops = [v for v in (*cost, *high) if math.isfinite(v)]
+    plot = Plot(
+        linear(0.0, float(fund[-1]), fmt.money), linear(0.0, max(*tops, 1e-9), fmt.money), "fund, quote",
+        "expected cost, quote", f"{venue}, {size.name}: cost of a fund", width=460,
+    )  # fmt: skip
+    plot.band(fund, low, high, "s0")
+    plot.line(fund, cost, "s0")
+    plot.vertical(size.need.estimate, "cheapest", "s2")
+    if math.isfinite(size.present):
+        plot.vertical(size.present, "now", "s1", row=1)
+    return str(plot.render())

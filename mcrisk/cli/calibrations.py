@@ -1,0 +1,126 @@
+"""Commands from risk to decisions that need no simulation: size-fund."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mcrisk.cli.options import RunArgument
+from mcrisk.errors import InputError, printable
+
+if TYPE_CHECKING:
+    from mcrisk.calibrate.output import Table
+
+OutOption = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", help="Folder for a Markdown page, CSV tables and SVG figures.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    app.command("size-fund")(size_fund)
+
+
+def conclude(
+    name: str, title: str, text: str, tables: Sequence[Table], figures: Mapping[str, str], out: Path | None,
+    printed: int | None = None,
+) -> None:  # fmt: skip
+    """Print the first `printed` tables and the text; write everything when a folder is given."""
+    from mcrisk.cli.terminal import console
+
+    screen = console()
+    for table in tables[:printed]:
+        screen.print(_rich(table))
+        if table.note:
+            screen.print(printable(table.note), style="dim", markup=False, highlight=False)
+    typer.echo(f"\n{printable(text)}" if "\n" not in text else "\n" + "\n".join(map(printable, text.splitlines())))
+    if out is not None:
+        from mcrisk.calibrate.output import write_page
+
+        for file in write_page(out, name, title, text, tables, figures):
+            typer.echo(f"wrote {printable(file)}")
+
+
+def _rich(table: Table):
+    from rich.table import Table as Rich
+    from rich.text import Text
+
+    from mcrisk.calibrate.output import shown
+
+    out = Rich(title=printable(table.title), title_justify="left", box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for i, column in enumerate(table.columns):
+        numeric = bool(table.rows) and all(isinstance(row[i], (int, float)) for row in table.rows)
+        out.add_column(printable(column), justify="right" if numeric else "left")
+    for row in table.rows:
+        out.add_row(*(Text(printable(shown(value))) for value in row))
+    return out
+
+
+def pick(wanted: str | None, known: Sequence[str], option: str) -> list[str]:
+    """The one asked for, or all. Raises InputError with the nearest name."""
+    from mcrisk.config.catalog import suggest
+
+    if wanted is None:
+        return list(known)
+    if wanted not in known:
+        raise InputError(
+            f"the run has no {option.strip('-')} '{wanted}'", f"{option} {wanted}", f"it has {', '.join(known)}",
+            suggest(wanted, known),
+        )  # fmt: skip
+    return [wanted]
+
+
+def size_fund(
+    run: RunArgument,
+    venue: Annotated[str | None, typer.Option("--venue", help="One venue of the run; default all.")] = None,
+    scenario: Annotated[str | None, typer.Option("--scenario", help="One scenario; default all.")] = None,
+    mixture: Annotated[
+        str | None, typer.Option("--mixture", metavar="S=P,…", help="Also size for this mixture of scenarios.")
+    ] = None,
+    cost_rate: Annotated[
+        float, typer.Option("--cost-rate", metavar="r", help="Cost of one unit of fund over the run's horizon.")
+    ] = 0.01,
+    penalty: Annotated[
+        float, typer.Option("--penalty", metavar="κ", help="Cost of one unit of loss that the fund cannot pay.")
+    ] = 10.0,
+    out: OutOption = None,
+) -> None:
+    """The cheapest insurance fund: the quantile of the deficit at 1 − r/κ, with its cost curve."""
+    from mcrisk.calibrate import fund_size as sizing
+    from mcrisk.cli import checks
+    from mcrisk.cli.results import existing
+    from mcrisk.report.source import Run
+    from mcrisk.risk.headline import fund_need
+
+    if existing(run).get("complete") is False:
+        raise InputError(
+            "the run is unfinished", str(run), "a tail needs all of its paths",
+            "repeat the same `mcrisk run` command: it resumes",
+        )  # fmt: skip
+    q = sizing.quantile_level(cost_rate, penalty)
+    if out is not None:
+        checks.writable(out)
+    paths = Run.open(run).paths
+    names = [str(v) for v in paths["scenario"].values]
+    wanted = pick(scenario, names, "--scenario")
+    weights = sizing.parse_mixture(mixture) if mixture else None
+    tables, curves, figures = [], [], {}
+    for name in pick(venue, [str(v) for v in paths["venue"].values], "--venue"):
+        cells = paths.sel(venue=name)
+        samples = {s: fund_need(cells.sel(scenario=s)) for s in names}
+        present = float(cells["fund_initial"].isel(scenario=0, path=0))
+        sizes = [sizing.size_fund(samples[s], cost_rate, penalty, name=s, present=present) for s in wanted]
+        if weights:
+            mixed = sizing.mixture(samples, weights)
+            sizes.append(sizing.size_fund(mixed, cost_rate, penalty, name="mixture", present=present))
+        tables.append(sizing.table(sizes, name))
+        curves.append(sizing.curve_table(sizes, name))
+        figures |= {f"{name}-{s.name}": sizing.figure(s, name) for s in sizes}
+    text = (
+        f"The cheapest fund covers the deficit on {q:.3%} of paths (1 − {cost_rate:g}/{penalty:g}). Deficit: the fund "
+        "that would have paid everything on a path, so that nobody was auto-deleveraged, cut or left unpaid. Judge by "
+        "the upper end of the interval. The deficit was measured with the present fund in place."
+    )
+    conclude("size-fund", "Size of the insurance fund", text, [*tables, *curves], figures, out, len(tables))
