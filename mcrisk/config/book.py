@@ -117,7 +117,7 @@ class BookSpec(Model):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")
     title: str = ""
-    file: str | None = None  # CSV or Parquet; then only house_account, tolerance and top_up apply
+    file: str | None = None  # CSV or Parquet; then only house_account, tolerance and top_up_probability apply
     house_account: str | None = None  # takes the difference between longs and shorts of a file
     balance_tolerance: Fraction = 1e-6  # of one-sided quantity
     accounts: int = Field(1000, ge=2, le=10_000_000)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mcrisk import paths as model
+from mcrisk.book.draws import uniforms
 from mcrisk.config.run import RunConfig
 from mcrisk.engine.accounts import Reference
 from mcrisk.engine.lanes import LaneResult, simulate_lanes
@@ -42,8 +43,14 @@ def build_cell(config: RunConfig, venue_name: str, scenario_name: str, book: Any
     ref = Reference(
         jnp.asarray(np.ascontiguousarray(book.quantity.T)), jnp.asarray(np.ascontiguousarray(book.entry_price.T)),
         jnp.asarray(book.collateral), jnp.asarray(book.depth_share),
+        jnp.asarray(_tops_up(config, spec, len(book))),
     )
     return Cell(build_rulebook(venue), build_markets(profiles), ref, jax.tree.map(jnp.asarray, model.stack(params)), streams)
+
+
+def _tops_up(config: RunConfig, spec: Any, count: int) -> np.ndarray:
+    """[A] bool: who answers a margin call; the same people on every venue."""
+    return uniforms(config.seed, spec.seed_purpose, "top up", count, 1)[:, 0] < spec.top_up_probability
 
 
 _lanes = jax.jit(simulate_lanes, static_argnames=("dense",))

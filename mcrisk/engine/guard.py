@@ -15,6 +15,7 @@ from jax import Array
 
 from mcrisk.engine.rulebook import Rulebook
 from mcrisk.engine.state import Accounts, Guard, PathCarry
+from mcrisk.engine.topup import CALL
 from mcrisk.rules.fills import best_price
 from mcrisk.rules.liquidation import fee_rate
 from mcrisk.rules.margin import quiet_band
@@ -50,8 +51,12 @@ def is_quiet(rules: Rulebook, guard: Guard, stage: Stage, funding_total: Array, 
     return ~jnp.any(live & (~inside | event | stage.latent_due)) & ~(hot & jnp.any(live))
 
 
-def set_guard(rules: Rulebook, stage: Stage, carry: PathCarry, accounts: Accounts, margins: Array) -> Guard:
-    """Bands for the rows to come, from the accounts as they are now; `margins` [M, A] maintenance at this row's marks."""
+def set_guard(rules: Rulebook, stage: Stage, carry: PathCarry, accounts: Accounts, margins: Array,
+              watch: Array) -> Guard:
+    """Bands for the rows to come, from the accounts as they are now.
+
+    `margins` [M, A] is maintenance at this row's marks; `watch` [A] the multiple of it at which an account wants a look.
+    """
     mark, phase = stage.views.mark, stage.views.phase
     slack = FUNDING_SLACK * mark
     size = jnp.abs(accounts.quantity)
@@ -68,11 +73,11 @@ def set_guard(rules: Rulebook, stage: Stage, carry: PathCarry, accounts: Account
         tiers = tiers._replace(contract_size=tiers.contract_size * units)
         alone = jnp.where(several, 0.0, m_quantity) if count > 1 else m_quantity
         return quiet_band(tiers, alone, m_entry, accounts.collateral - drift, m_mark, rules.pre.mode,
-                          fee_rate(rules.liquidation))
+                          fee_rate(rules.liquidation), watch)
 
     lo, hi = jax.vmap(band)(accounts.quantity, accounts.entry, phase, mark, stage.units)
     if count > 1:
-        safe = _safe_distance(rules, equity - jnp.sum(margins, axis=0) - drift, size * mark[:, None], several)
+        safe = _safe_distance(rules, equity - watch * jnp.sum(margins, axis=0) - drift, size * mark[:, None], several)
         lo, hi = jnp.maximum(lo, mark * (1.0 - safe)), jnp.minimum(hi, mark * (1.0 + safe))
     return Guard(lo, hi, carry.market.funding_total, slack, jnp.any(below), carry.guard.latent_bid, carry.guard.latent_ask)
 
@@ -82,8 +87,8 @@ def _safe_distance(rules: Rulebook, buffer: Array, notional: Array, several: Arr
     steepest = jnp.maximum(jnp.max(rules.pre.tiers.maintenance), jnp.max(rules.post.tiers.maintenance))
     gross = jnp.sum(notional, axis=0)
     if rules.pre.mode == "whole":  # a whole-position table may jump to its steepest rate within the move
-        buffer = buffer - gross * steepest
-    per_move = gross * (1.0 + steepest + fee_rate(rules.liquidation))
+        buffer = buffer - CALL * gross * steepest
+    per_move = gross * (1.0 + CALL * (steepest + fee_rate(rules.liquidation)))
     distance = jnp.where(several, buffer / jnp.where(per_move > 0.0, per_move, 1.0), jnp.inf)
     return jnp.maximum(jnp.min(distance), 0.0)
 

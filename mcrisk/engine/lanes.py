@@ -29,17 +29,18 @@ class LaneResult(NamedTuple):
 
 
 def pack_accounts(accounts: Accounts) -> Array:
-    """[3 M + 4, A] float64 of one path."""
-    single = (accounts.collateral, accounts.deposits, accounts.liquidated, accounts.deleveraged)
+    """[3 M + 5, A] float64 of one path."""
+    single = (accounts.collateral, accounts.deposits, accounts.liquidated, accounts.deleveraged, accounts.topped)
     return jnp.concatenate([accounts.quantity, accounts.entry, accounts.last_partial,
                             jnp.stack([row.astype(jnp.float64) for row in single])])
 
 
 def unpack_accounts(rows: Array) -> Accounts:
     """The inverse of `pack_accounts`."""
-    m = (rows.shape[0] - 4) // 3
+    m = (rows.shape[0] - 5) // 3
     return Accounts(quantity=rows[:m], entry=rows[m:2 * m], last_partial=rows[2 * m:3 * m], collateral=rows[3 * m],
-                    deposits=rows[3 * m + 1], liquidated=rows[3 * m + 2] > 0.5, deleveraged=rows[3 * m + 3] > 0.5)
+                    deposits=rows[3 * m + 1], liquidated=rows[3 * m + 2] > 0.5, deleveraged=rows[3 * m + 3] > 0.5,
+                    topped=rows[3 * m + 4] > 0.5)
 
 
 def _pack(tree: Any) -> Array:
@@ -63,7 +64,7 @@ def _one(tree: Any) -> Any:
 
 
 def work_pending(cell: Cell, pending: Array, stage: Any, carry: PathCarry, rows: Array) -> tuple[PathCarry, Array, Flows]:
-    """Account stages of the pending lanes, one at a time; everything else stays as it is. `rows` [P, 3 M + 4, A]."""
+    """Account stages of the pending lanes, one at a time; everything else stays as it is. `rows` [P, 3 M + 5, A]."""
     none = no_flows(stage)
     fixed = (stage, carry.market.funding_total, carry.market.phase)
     moving = (carry.pool._replace(peak=()), carry.guard, carry.tally, none)

@@ -32,6 +32,7 @@ PATH_FIELDS: tuple[Field, ...] = (
     _money("backstop_loss", "loss of the backstop vault"),
     _money("traders_loss", "collateral that liquidated accounts lost"),
     _money("liquidated_notional", "notional closed by liquidation"),
+    _money("liquidated_48h", "the part of liquidated_notional within 48 h after the path's event"),
     Field("liquidated_accounts", "int32", "accounts", "accounts liquidated at least once"),
     _money("adl_notional", "notional of counterparties closed by auto-deleveraging"),
     _money("adl_wealth", "wealth ADL took from counterparties, against the mark"),

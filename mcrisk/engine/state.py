@@ -45,6 +45,7 @@ class Accounts(NamedTuple):
     deposits: Array      # [A] money brought in (+) or taken out (−) at re-strikes
     liquidated: Array    # [A] bool
     deleveraged: Array   # [A] bool
+    topped: Array        # [A] bool: has answered a margin call since the last re-strike
 
 
 class Pool(NamedTuple):
@@ -81,6 +82,7 @@ class Tally(NamedTuple):
     traders_loss: Array
     bad_debt: Array
     deficit_48h: Array
+    liquidated_48h: Array
     unpaid: Array
     adl_notional: Array
     adl_wealth: Array

@@ -7,8 +7,8 @@ account stage runs with its ledger arrays switched on, and the loop goes on behi
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -51,12 +51,20 @@ class Trace(NamedTuple):
     mid: Array
 
 
+class Keeper(Protocol):
+    """Takes what happened in a row as it happens, so that a long replay does not hold all rows' account arrays."""
+
+    needs: frozenset[int]  # rows for which positions and entries before the row are asked for
+
+    def take(self, row: int, info: dict[str, np.ndarray], before: Any, entry: Any, seen: dict[str, float]) -> None:
+        """`info` by INFO_NAMES, each [A]; before, entry [A] or None; `seen` the row's scalars of `Trace`."""
+
+
 @dataclass
 class Recording:
-    """A driven path: the trace, what happened to the accounts at which row, and the states at both ends."""
+    """A driven path: the trace row by row and the states at both ends."""
 
     trace: dict[str, np.ndarray]
-    events: list[tuple[int, dict[str, np.ndarray], np.ndarray, np.ndarray]] = field(default_factory=list)
     carry: Any = None
     accounts: Any = None
     start: Any = None
@@ -68,17 +76,15 @@ def _row(rows: Row, i: Array) -> Row:
 
 @jax.jit
 def _begin(rules: Rulebook, markets: Markets, rows: Row, ref: Reference, outside: Array):
-    row = _row(rows, jnp.int32(0))
-    carry = start_carry(rules, markets, row)
-    carry = carry._replace(pool=carry.pool._replace(outside=outside))
-    carry_after, stage, _, _ = path_stage(rules, markets, carry, row, jnp.bool_(True))
-    del carry_after
-    return carry, start_accounts(ref), stage
+    carry = start_carry(rules, markets, _row(rows, jnp.int32(0)))
+    return carry._replace(pool=carry.pool._replace(outside=outside)), start_accounts(ref)
 
 
 @jax.jit
-def _advance(rules: Rulebook, markets: Markets, rows: Row, count: Array, i: Array, carry: PathCarry, stage, trace: Trace):
+def _advance(rules: Rulebook, markets: Markets, rows: Row, count: Array, i: Array, carry: PathCarry, trace: Trace):
     """Run rows from i until one needs the accounts; returns the row number after it and whether it stopped there."""
+    shape = jax.eval_shape(lambda: path_stage(rules, markets, carry, _row(rows, i), jnp.bool_(True))[1])
+    blank = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shape)
 
     def go(state):
         i, carry, stage, trace, _ = state
@@ -95,7 +101,7 @@ def _advance(rules: Rulebook, markets: Markets, rows: Row, count: Array, i: Arra
     def more(state):
         return (state[0] < count) & ~state[4]
 
-    return lax.while_loop(more, go, (i, carry, stage, trace, jnp.bool_(False)))
+    return lax.while_loop(more, go, (i, carry, blank, trace, jnp.bool_(False)))
 
 
 def _own(quotes, before: Array, carry: PathCarry) -> tuple[Array, ...]:
@@ -108,50 +114,52 @@ def _own(quotes, before: Array, carry: PathCarry) -> tuple[Array, ...]:
 
 
 @jax.jit
-def _work(rules: Rulebook, markets: Markets, ref: Reference, stage, carry: PathCarry, accounts: Accounts):
+def _work(rules: Rulebook, markets: Markets, ref: Reference, stage, carry: PathCarry, accounts: Accounts, trace: Trace, i: Array):
+    """The account stage of row i. What happened leaves as two arrays: one transfer each instead of thirty."""
     zeros = jnp.zeros_like(accounts.quantity)
     info = {name: zeros for name in INFO_NAMES}
     carry, accounts, _, info = account_stage(rules, markets, ref, stage, carry, accounts, info)
-    return close_stage(rules, markets, carry, stage), accounts, {name: value[0] for name, value in info.items()}
+    carry = close_stage(rules, markets, carry, stage)
+    trace = trace._replace(fund=trace.fund.at[i].set(carry.pool.fund[0]))
+    seen = jnp.stack([column[i].astype(jnp.float64) for column in trace])
+    return carry, accounts, trace, jnp.stack([info[name][0] for name in INFO_NAMES]), seen
 
 
 def record(venue, rows: Row, count: int, quantity: np.ndarray, entry: np.ndarray, collateral: np.ndarray,
-           initial_price: float) -> Recording:
+           initial_price: float, keeper: Keeper) -> Recording:
     """Drive `count` rows (numpy arrays [T] in `rows`) of one market for accounts [A]; float64 throughout.
 
     The book holds whatever the accounts do not net to.
     """
     jax.config.update("jax_enable_x64", True)
-    contract = venue.contract.model_copy(update={
-        "initial_price": float(initial_price), "launch_age": 0.0, "open_interest": venue.contract.open_interest})
+    contract = venue.contract.model_copy(update={"initial_price": float(initial_price), "launch_age": 0.0})
     rules = dataclasses.replace(build_rulebook(venue), rebases=True)  # an events file may rebase any market
     markets = build_markets([venue.model_copy(update={"contract": contract})])
     if len(quantity) < 2:  # two places for the fund's own entries
         quantity, entry, collateral = (np.append(x, v) for x, v in ((quantity, 0.0), (entry, 1.0), (collateral, 0.0)))
-    device_rows = jax.tree.map(jnp.asarray, rows)
-    ref = Reference(jnp.asarray(quantity)[None], jnp.asarray(entry)[None], jnp.asarray(collateral), jnp.zeros(len(quantity)),
-                    jnp.zeros(len(quantity), bool))
-    outside = jnp.asarray([-float(np.sum(quantity))])
-    carry, accounts, stage = _begin(rules, markets, device_rows, ref, outside)
-    blank = jnp.zeros(len(rows.time))
-    trace = Trace(*(blank.astype(jnp.int32) if name == "phase" else blank for name in Trace._fields))
+    none = np.zeros(len(quantity))
+    ref = Reference(quantity[None], entry[None], collateral, none, none > 0.0)  # no makers, and nobody tops up
+    rules, markets, rows, ref = jax.device_put((rules, markets, rows, ref))
+    carry, accounts = _begin(rules, markets, rows, ref, np.array([-float(np.sum(quantity))]))
+    blank = np.zeros(len(rows.time))
+    trace = Trace(*(blank.astype(np.int32) if name == "phase" else blank for name in Trace._fields))
     recording = Recording(trace={}, start=(jax.device_get(carry.pool), quantity.copy(), entry.copy(), collateral.copy()))
-    i, total = jnp.int32(0), jnp.int32(count)
-    patched: list[tuple[int, float]] = []
-    while int(i) < count:
-        i, carry, stage, trace, stopped = _advance(rules, markets, device_rows, total, i, carry, stage, trace)
-        if not bool(stopped):
+    i, total = np.int32(0), np.int32(count)
+    while i < count:
+        at, carry, stage, trace, stopped = _advance(rules, markets, rows, total, i, carry, trace)
+        i, stopped = jax.device_get((at, stopped))
+        if not stopped:
             break
-        before, entry_before = np.asarray(accounts.quantity[0]), np.asarray(accounts.entry[0])
-        carry, accounts, info = _work(rules, markets, ref, stage, carry, accounts)
-        patched.append((int(i) - 1, float(carry.pool.fund[0])))
-        recording.events.append((int(i) - 1, jax.device_get(info), before, entry_before))
+        row = int(i) - 1
+        before = jax.device_get((accounts.quantity[0], accounts.entry[0])) if row in keeper.needs else (None, None)
+        carry, accounts, trace, info, seen = _work(rules, markets, ref, stage, carry, accounts, trace, np.int32(row))
+        info, seen = jax.device_get((info, seen))
+        keeper.take(row, dict(zip(INFO_NAMES, info)), *before, dict(zip(Trace._fields, seen.tolist())))
+    recording.carry, recording.accounts, trace = jax.device_get((carry, accounts, trace))
     columns = {name: np.array(value[:count]) for name, value in zip(Trace._fields, trace)}
-    for row, fund in patched:
-        columns["fund"][row] = fund
-    if int(carry.market.phase[0]) == SETTLED:
+    if recording.carry.market.phase[0] == SETTLED:
         columns["phase"][count - 1] = SETTLED
     if venue.backstop.enabled:
         columns["fund"][:] = 0.0
-    recording.trace, recording.carry, recording.accounts = columns, jax.device_get(carry), jax.device_get(accounts)
+    recording.trace = columns
     return recording

@@ -65,11 +65,13 @@ def maintenance_margin(tiers: Tiers, size: Array, mark: Array, mode: str, extra_
 
 
 def quiet_band(
-    tiers: Tiers, quantity: Array, entry: Array, cushion: Array, mark: Array, mode: str, extra_rate: Array
+    tiers: Tiers, quantity: Array, entry: Array, cushion: Array, mark: Array, mode: str, extra_rate: Array,
+    scale: Array | float = 1.0,
 ) -> tuple[Array, Array]:
     """Prices (lo, hi) around `mark` between which none of these positions can fall below maintenance.
 
     quantity, entry, cushion: [A]; cushion is the collateral (with PnL elsewhere, less a slack for funding).
+    `scale` [A] multiplies maintenance for accounts that want a look before it is reached.
     Conservative by construction: an account that is already below maintenance makes the band empty.
     """
     size = jnp.abs(quantity)
@@ -79,8 +81,8 @@ def quiet_band(
     hi = jnp.full_like(size, jnp.inf)
     count = tiers.edge.shape[0]
     for k in range(count):
-        rate = tiers.maintenance[k] + extra_rate
-        ded = tiers.deduction[k]
+        rate = scale * (tiers.maintenance[k] + extra_rate)
+        ded = scale * tiers.deduction[k]
         long_at = (size * entry - cushion - ded) / (safe * (1.0 - rate))
         short_at = (size * entry + cushion + ded) / (safe * (1.0 + rate))
         if mode == "marginal":
