@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from mcrisk.errors import InputError
-from mcrisk.report import accounts, designs, figures, headline, sections, verdicts
+from mcrisk.report import accounts, designs, figures, headline, render, sections, verdicts
 from mcrisk.report import format as fmt
 from mcrisk.report.answer import Answer, find_answer
 from mcrisk.report.cells import summarise_run
-from mcrisk.report.model import VERDICT_WORDS, Figure, Section, Table
+from mcrisk.report.model import Section, Table
 from mcrisk.report.source import Run
 
 FORMATS = ("html", "md", "json")
@@ -76,7 +68,7 @@ def report(run_path: str | Path, out_dir: str | Path, formats: Iterable[str] = F
     folder = Path(out_dir)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return [_write(folder / f"report.{name}", make[name](page)) for name in wanted]
+        return [render.write(folder / f"report.{name}", make[name](page)) for name in wanted]
     except OSError as error:
         raise InputError(
             "the report cannot be written",
@@ -155,41 +147,14 @@ def _money(run: Run, cells: figures.Cells) -> Section:
 
 
 # ---------------------------------------------------------------------- formats
-def _environment(html: bool) -> Environment:
-    environment = Environment(
-        loader=PackageLoader("mcrisk.report"),
-        autoescape=html,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(md=_markdown_text, nb=fmt.unbroken)
-    environment.globals.update(words=VERDICT_WORDS, is_figure=lambda b: isinstance(b, Figure))
-    return environment
-
-
 def to_html(page: Page) -> str:
     """One offline file: styles, script and charts inline; a policy that forbids every request."""
-    environment = _environment(html=True)
-    style, script = (environment.loader.get_source(environment, f"report.{k}")[0].strip() for k in ("css", "js"))
-    script = f"\n{script}\n"
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return environment.get_template("report.html.j2").render(
-        page=page, style=Markup(style), script=Markup(script), script_hash=digest
-    )
+    return render.html("report.html.j2", page=page)
 
 
 def to_markdown(page: Page) -> str:
     """The same text and tables without charts."""
-    return _environment(html=False).get_template("report.md.j2").render(page=page)
-
-
-def _markdown_text(text: Any) -> str:
-    """Text that cannot break a Markdown table or turn into HTML or a link."""
-    out = fmt.clean(text)
-    for character in "\\`*_[]<>|#":
-        out = out.replace(character, {"<": "&lt;", ">": "&gt;"}.get(character, "\\" + character))
-    return out
+    return render.markdown("report.md.j2", page=page)
 
 
 def to_json(page: Page) -> str:
@@ -222,17 +187,3 @@ def to_json(page: Page) -> str:
         "missing": [m for s in page.sections for m in s.missing],
     }
     return json.dumps(fmt.jsonable(data), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _write(path: Path, text: str) -> Path:
-    """Replace a file whole, so that a reader never sees half a report."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    return path
