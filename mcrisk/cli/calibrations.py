@@ -1,4 +1,4 @@
-"""Commands from risk to decisions that need no simulation: size-fund."""
+"""Commands from risk to decisions that need no simulation: size-fund, backtest."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ OutOption = Annotated[
 
 def register(app: typer.Typer) -> None:
     app.command("size-fund")(size_fund)
+    app.command("backtest")(backtest)
 
 
 def conclude(
@@ -124,3 +125,21 @@ def size_fund(
         "the upper end of the interval. The deficit was measured with the present fund in place."
     )
     conclude("size-fund", "Size of the insurance fund", text, [*tables, *curves], figures, out, len(tables))
+
+
+def backtest(
+    history: Annotated[
+        Path, typer.Argument(metavar="HISTORY", help="CSV or Parquet: date, margin (or var), pnl and optionally es.")
+    ],
+    level: Annotated[float, typer.Option("--level", help="Coverage that margin or VaR claims.")] = 0.99,
+    out: OutOption = None,
+) -> None:
+    """Test a margin or VaR history: coverage, independence, traffic light, expected shortfall, procyclicality."""
+    from mcrisk.calibrate.history import backtest as test
+    from mcrisk.calibrate.history import read_history
+    from mcrisk.cli import checks
+
+    if out is not None:
+        checks.writable(out)
+    tables, text = test(read_history(history), level)
+    conclude("backtest", "Backtest of margin", text, tables, {}, out)
