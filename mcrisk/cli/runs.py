@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from mcrisk.cli.options import ConfigArgument, SetOption, overrides
-from mcrisk.errors import LimitBreached, printable
+from mcrisk.errors import LimitBreached, PrecisionNotReached, printable
 
 
 def register(app: typer.Typer) -> None:
@@ -50,8 +50,10 @@ def run(
 
     from mcrisk.runs import run as compute
 
-    compute(asked, out=target, quiet=quiet)
+    done = compute(asked, out=target, quiet=quiet)
     _conclude(target, quiet, enforce=asked.limits.enforce)
+    if asked.target and (missed := done.missed_targets):
+        raise _not_precise(target, missed)
 
 
 def _conclude(target: Path, quiet: bool, *, enforce: bool) -> None:
@@ -70,3 +72,11 @@ def _conclude(target: Path, quiet: bool, *, enforce: bool) -> None:
             f"{len(breached)} limit(s) breached: {'; '.join(breached)}", str(target), "limits.enforce is true",
             "see the report; set limits.enforce=false to only show verdicts",
         )  # fmt: skip
+
+
+def _not_precise(target: Path, missed: list[dict[str, Any]]) -> PrecisionNotReached:
+    told = [f"{m['wish']}: {m['cells_held']} of {m['cells']} cells, farthest {m['worst']}, {m['worst_text']}" for m in missed]
+    return PrecisionNotReached(
+        f"{len(missed)} precision target(s) were not reached", str(target), "; ".join(told),
+        "the results are complete and kept; raise target.max_paths and repeat the same command to go on",
+    )  # fmt: skip

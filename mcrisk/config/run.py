@@ -18,6 +18,7 @@ from mcrisk.config.limits import Limits
 from mcrisk.config.refs import Ref, as_map, compose, load_tree
 from mcrisk.config.scenario import Correlation, FeedModel, Grid, Liquidity, PriceModel, Scenario
 from mcrisk.config.source import Map
+from mcrisk.config.target import Targets
 from mcrisk.config.venue import Venue
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
@@ -94,6 +95,7 @@ class RunConfig(Model):
     scenario_feeds: dict[str, FeedRef] = Field(default_factory=dict)  # per scenario name; the others are filled in
     execution: Execution = Execution()
     limits: Limits = Limits()
+    target: Targets = ()  # one or several; more paths are computed until all hold. `paths` is then the first batch
     report: ReportInfo = ReportInfo()
     assumption_strip: bool = True  # run the assumptions of defaults.md section 8 low and high
     break_even: bool = True  # search the smallest jump that empties the fund
@@ -135,6 +137,18 @@ class RunConfig(Model):
         if stray is not None and known:
             raise ValueError(f"'{stray}' is not among the {owners} of this run, which are {', '.join(known)}")
         return table
+
+    @model_validator(mode="after")
+    def _targets_fit(self) -> RunConfig:
+        known = {"venues": [v.name for v in self.venues], "scenarios": [s.name for s in self.scenarios]}
+        for target in self.target:
+            if target.max_paths < self.paths:
+                raise ValueError(f"target.max_paths {target.max_paths} is below `paths` {self.paths}, the first batch")
+            for what, names in known.items():
+                stray = next((name for name in getattr(target, what) if name not in names), None)
+                if stray is not None:
+                    raise ValueError(f"target.{what}: '{stray}' is not in this run, which has {', '.join(names)}")
+        return self
 
     def liquidity_of(self, venue: str) -> Liquidity:
         """The liquidity model of a venue of this run (`venue` is its name)."""

@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from mcrisk.engine.records import PATH_FIELDS
 from mcrisk.errors import RunFailed
 from mcrisk.risk import intervals
 from mcrisk.risk.intervals import NAN, Interval
@@ -99,6 +100,12 @@ def metrics(paths: xr.Dataset, context: Context) -> list[Metric]:
             if item.unit == QUOTE:
                 found.append(metric(f"{item.name}_of_oi", OF_OI, item.interval.over(context.open_interest), item.note))
     return found
+
+
+def metric_names() -> tuple[str, ...]:
+    """Names of all metrics, in report order."""
+    nothing = xr.Dataset({field.name: ("path", np.zeros(2)) for field in PATH_FIELDS})
+    return tuple(item.name for item in metrics(nothing, Context(open_interest=1.0)))
 
 
 def as_table(found: Sequence[Metric]) -> dict[str, Interval]:

@@ -30,6 +30,7 @@ def engine_for(config: Any) -> Engine:
         variants=extras.variants,
         summarise=summaries,
         identity=identity,
+        metric_names=headline.metric_names(),
     )
 
 

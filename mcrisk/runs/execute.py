@@ -10,7 +10,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,8 +54,7 @@ def execute(
     block_function: BlockFunction,
     tasks: dict[tuple[str, str, str], Any],
     *,
-    workers: int | None = None,
-    scheduler: str | None = None,
+    crew: Crew,
     progress: Progress | None = None,
 ) -> Execution:
     """Compute every block of the store's plan that is not done yet.
@@ -63,8 +62,7 @@ def execute(
     Args:
         block_function: `run_block(task, first_path, n, forced) -> BlockResult`; importable in the workers.
         tasks: (variant or "", venue, scenario) → the engine's parameters of the cell.
-        workers: processes of a local cluster; None = one per usable core, at most one per block.
-        scheduler: address of a running dask cluster instead; its workers must see the store under the same path.
+        crew: who computes; kept for the next batch.
 
     Raises:
         RunFailed: a block fails, kills its workers, or the cluster goes away. Finished blocks are kept.
@@ -86,17 +84,17 @@ def execute(
         {v.name: v.forced for v in plan.variants if v.forced is not None},
     )  # fmt: skip
     try:
-        with _client(workers, scheduler, len(pending)) as (client, cores):
-            plugin = Prepare(context, cores)
-            client.register_plugin(plugin)
-            report.startup = time.perf_counter() - start
-            try:
-                dispatcher = Dispatcher(client, context.session, pending, done)
-                report.workers = len(dispatcher.workers)
-                dispatcher.run(report.add)
-                report.retried = dispatcher.retried
-            finally:
-                _forget_plugin(client, plugin.name, scheduler)
+        client, cores = crew.ready(len(pending))
+        plugin = Prepare(context, cores)
+        client.register_plugin(plugin)
+        report.startup = time.perf_counter() - start
+        try:
+            dispatcher = Dispatcher(client, context.session, pending, done)
+            report.workers = len(dispatcher.workers)
+            dispatcher.run(report.add)
+            report.retried = dispatcher.retried
+        finally:
+            _forget_plugin(client, plugin.name)
     except KeyboardInterrupt:
         raise Interrupted(
             f"stopped after {report.blocks} of {len(pending)} blocks",
@@ -110,10 +108,8 @@ def execute(
     return report
 
 
-def _forget_plugin(client: Client, name: str, scheduler: str | None) -> None:
-    """Leave a cluster that is not ours as we found it; nothing that goes wrong here matters."""
-    if scheduler is None:
-        return
+def _forget_plugin(client: Client, name: str) -> None:
+    """Leave the workers as we found them; nothing that goes wrong here matters."""
     try:
         client.unregister_worker_plugin(name)
     except Exception:  # noqa: BLE001 - the cluster may be the thing that failed
@@ -121,13 +117,40 @@ def _forget_plugin(client: Client, name: str, scheduler: str | None) -> None:
 
 
 # ---------------------------------------------------------------------- clusters
+class Crew:
+    """The workers of one invocation: started when first needed, kept from batch to batch with what they compiled.
+
+    Args:
+        workers: processes of a local cluster; None = one per usable core. Never more than there are blocks.
+        scheduler: address of a running dask cluster instead; its workers must see the store under the same path.
+    """
+
+    def __init__(self, workers: int | None = None, scheduler: str | None = None) -> None:
+        self.workers, self.scheduler = workers, scheduler
+        self._stack, self._size, self._ready = ExitStack(), 0, None
+
+    def ready(self, blocks: int) -> tuple[Client, tuple[int, ...]]:
+        """A client whose workers are enough for `blocks` blocks, and the cores local workers are pinned to."""
+        wanted = 1 if self.scheduler else min(self.workers or manifest.usable_cores(), blocks)
+        if self._ready is None or wanted > self._size:
+            self._stack.close()
+            self._ready = self._stack.enter_context(_client(wanted, self.scheduler))
+            self._size = wanted
+        return self._ready
+
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._stack.__exit__(*error)
+
+
 @contextmanager
-def _client(workers: int | None, scheduler: str | None, blocks: int) -> Iterator[tuple[Client, tuple[int, ...]]]:
+def _client(count: int, scheduler: str | None) -> Iterator[tuple[Client, tuple[int, ...]]]:
     """A client and the cores local workers are pinned to."""
     if scheduler is not None:
         yield from _remote_client(scheduler)
         return
-    count = min(workers or manifest.usable_cores(), blocks)
     with _quiet(), _hidden_main(), tempfile.TemporaryDirectory(prefix="mcrisk-") as scratch:
         # A nanny's children get their variables before Python starts, hence before jax is loaded.
         spawn = {**dask.config.get("distributed.nanny.pre-spawn-environ", {}), **environment()}

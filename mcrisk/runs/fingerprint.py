@@ -20,7 +20,7 @@ PACKAGES = ("jax", "jaxlib", "numpy", "scipy")  # those whose code computes resu
 ROOMS = ("config", "rules", "paths", "book", "engine")  # likewise, of our own
 # Keys of a run that move no bit of /paths. The strip and the break-even search are further blocks beside them.
 EXTRAS = ("assumption_strip", "break_even", "strip_paths")
-IRRELEVANT = ("name", "title", "paths", "execution", "report", "limits", *EXTRAS)
+IRRELEVANT = ("name", "title", "paths", "execution", "report", "limits", "target", *EXTRAS)
 
 _LEVELS = (  # x86-64 micro-architecture levels as the psABI defines them, by flags of /proc/cpuinfo
     ("x86-64-v4", {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}),

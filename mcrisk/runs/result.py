@@ -16,7 +16,7 @@ from mcrisk.runs.store import read_attributes
 
 _MANIFEST = (
     "name", "seed", "paths", "fingerprint", "identity", "complete", "backend", "versions", "git", "hardware", "created",
-    "sessions", "timings", "memory", "block_paths",
+    "sessions", "timings", "memory", "block_paths", "precision",
 )  # fmt: skip
 
 
@@ -44,6 +44,11 @@ class RunResult:
     def manifest(self) -> dict[str, Any]:
         """Seed, fingerprint, versions, git state, hardware, sessions, timings, memory."""
         return {key: self.tree.attrs[key] for key in _MANIFEST if key in self.tree.attrs}
+
+    @property
+    def missed_targets(self) -> list[dict[str, Any]]:
+        """Precision targets that do not hold: wish, cells, cells_held, worst cell. Empty = none was set, or all hold."""
+        return [facts for facts in self.tree.attrs.get("precision", []) if not facts["held"]]
 
     @cached_property
     def paths(self) -> xr.Dataset:

@@ -13,10 +13,11 @@ from typing import Any
 import xarray as xr
 import zarr
 
+from mcrisk.config.target import Target
 from mcrisk.errors import RunFailed
-from mcrisk.runs import fingerprint, manifest
+from mcrisk.runs import fingerprint, manifest, precision
 from mcrisk.runs.damage import find_missing
-from mcrisk.runs.execute import Execution, execute
+from mcrisk.runs.execute import Crew, Execution, execute
 from mcrisk.runs.layout import put, zarr_settings
 from mcrisk.runs.merge import merge
 from mcrisk.runs.plan import Layout, Plan, Variant
@@ -49,6 +50,7 @@ class Engine:
         variants: config → further cells.
         summarise: (tree of the store, config) → group name → dataset (metrics, break_even, strip).
         identity: config → further facts that decide bits (content of files, compiler).
+        metric_names: what `summarise` will call its metrics, for targets; () = not known.
     """
 
     backend: str
@@ -58,10 +60,13 @@ class Engine:
     variants: Callable[[Any], tuple[Variant, ...]] = _no_variants
     summarise: Callable[[xr.DataTree, Any], dict[str, xr.Dataset]] = _no_summaries
     identity: Callable[[Any], dict[str, Any]] = _no_more
+    metric_names: tuple[str, ...] = ()
 
 
-def plan_of(config: Any, engine: Engine) -> Plan:
-    """The blocks a config asks for. Raises InputError when it cannot be planned."""
+def plan_of(config: Any, engine: Engine, paths: int | None = None) -> Plan:
+    """The blocks a config asks for, or would if it asked for `paths`. Raises InputError when it cannot be planned."""
+    if paths is not None and paths != config.paths:
+        config = config.model_copy(update={"paths": paths})  # further cells may depend on it
     return Plan(
         venues=tuple(v.name for v in config.venues),
         scenarios=tuple(s.name for s in config.scenarios),
@@ -77,31 +82,57 @@ def run_with(engine: Engine, config: Any, out: str | Path, progress: Progress | 
 
     Raises: InputError, RunFailed, Interrupted, as `execute` and `RunStore.open` say; finished blocks are always kept.
     """
-    progress, started = progress or Silent(), manifest.now()
+    progress, targets = progress or Silent(), tuple(getattr(config, "target", ()))
+    precision.refuse_unknown(targets, engine.metric_names)
     plan = plan_of(config, engine)
     resolved = config.model_dump(mode="json")
     identity = fingerprint.identity(resolved, engine.backend, **engine.identity(config))
-    with RunStore.open(out, plan, identity, _attributes(config, resolved, engine)) as store:
-        clock_start = time.perf_counter()
+    with (
+        RunStore.open(out, plan, identity, _attributes(config, resolved, engine)) as store,
+        Crew(config.execution.workers, config.execution.scheduler) as crew,
+    ):
         _greet(store, config, progress)
         if not store.created:
             store.forget([damage.block for damage in find_missing(store)])
-        fresh = bool(store.pending())
-        if fresh or not store.attributes.get("complete"):
-            # A resumed store describes the command that resumes it; what decides results is the same by fingerprint.
-            resolved["paths"] = store.plan.paths
-            store.note(config=resolved, complete=False)
-        done = Execution()
-        if fresh:
-            done = execute(
-                store, engine.run_block, _tasks(config, engine, store),
-                workers=config.execution.workers, scheduler=config.execution.scheduler, progress=progress,
-            )  # fmt: skip
-        if not store.attributes.get("complete"):
-            _finish(store, config, engine)
-            store.note(complete=True, **_history(store, done, started, time.perf_counter() - clock_start))
-            progress.say(f"done in {clock(time.perf_counter() - clock_start)}")
+        _compute(store, crew, config, engine, progress)
+        while targets and (paths := _more(store, targets, progress)):
+            store.extend(plan_of(config, engine, paths))
+            _compute(store, crew, config, engine, progress)
     return open_run(out)
+
+
+def _compute(store: RunStore, crew: Crew, config: Any, engine: Engine, progress: Progress) -> None:
+    """Everything the store's plan lacks: blocks, sums, risk numbers, manifest."""
+    started, clock_start = manifest.now(), time.perf_counter()
+    fresh = bool(store.pending())
+    if fresh or not store.attributes.get("complete"):
+        # A resumed store describes the command that resumes it; what decides results is the same by fingerprint.
+        resolved = {**config.model_dump(mode="json"), "paths": store.plan.paths}
+        store.note(config=resolved, complete=False)
+    done = Execution()
+    if fresh:
+        done = execute(store, engine.run_block, _tasks(config, engine, store), crew=crew, progress=progress)
+    if not store.attributes.get("complete"):
+        _finish(store, config, engine)
+        store.note(complete=True, **_history(store, done, started, time.perf_counter() - clock_start))
+        progress.say(f"done in {clock(time.perf_counter() - clock_start)}")
+
+
+def _more(store: RunStore, targets: tuple[Target, ...], progress: Progress) -> int | None:
+    """Judge the targets on the finished batch, note how they stand, and say how many paths come next; None = stop."""
+    with xr.open_dataset(store.path, group="metrics", engine="zarr", chunks=None) as metrics:
+        found = precision.standings(targets, metrics)
+    paths = precision.next_batch(store.plan.paths, store.plan.block_paths, found)
+    facts = [standing.facts() for standing in found]
+    if facts != store.attributes.get("precision"):
+        store.note(precision=facts)
+    for standing in found:
+        progress.say(f"{store.plan.paths:,} paths: {standing}")
+    if paths is not None:
+        progress.say(f"going on to {paths:,} paths per cell")
+    elif missed := [standing for standing in found if not standing.held]:
+        progress.say(f"PRECISION NOT REACHED: {len(missed)} of {len(found)} targets after {store.plan.paths:,} paths")
+    return paths
 
 
 def _tasks(config: Any, engine: Engine, store: RunStore) -> dict[tuple[str, str, str], Any]:

@@ -105,6 +105,11 @@ class RunStore:
                 self.root["blocks/variant_done" if block.variant else "blocks/done"][block.index] = 0
                 self.root.attrs["complete"] = False
 
+    def extend(self, plan: Plan) -> None:
+        """Make room for the paths of `plan`, if it has more than the store; what is done stays."""
+        with zarr_settings(), failing_clearly(self.path):
+            self.plan = _adopt(self.root, plan)
+
     def sweep(self) -> None:
         """Remove temporary files that a killed writer left behind."""
         for leftover in self.path.rglob("*.partial"):

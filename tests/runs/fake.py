@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
+from mcrisk.config.target import Target
 from mcrisk.runs import fingerprint
 from mcrisk.runs.plan import Layout, Plan, Variant
 from mcrisk.runs.progress import reporter
@@ -152,6 +153,11 @@ class Config:
     execution: Execution = Execution()
     venues: tuple[Named, ...] = tuple(Named(v) for v in VENUES)
     scenarios: tuple[Named, ...] = tuple(Named(s) for s in SCENARIOS)
+
+    target: tuple[Target, ...] = ()
+
+    def model_copy(self, update: dict) -> Config:
+        return replace(self, **update)
 
     def model_dump(self, mode: str = "json") -> dict:
         return {"name": self.name, "paths": self.paths, "seed": self.seed, "venues": list(VENUES)}
