@@ -17,6 +17,9 @@ SetOption = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Set one key, e.g. book.accounts=500. Repeatable."),
 ]
 
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the answer as JSON on standard output.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+
 
 def overrides(settings: list[str] | None, **flags: tuple[str, object]) -> list[Override]:
     """`--set` texts followed by flags, which are short names of keys: `paths=("paths", 100)`; None means not given."""

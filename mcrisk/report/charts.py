@@ -214,3 +214,31 @@ def tornado(name: str, rows: Sequence[tuple[str, float, float]], x_title: str) -
     zero = plot.px(0.0)
     plot.front.append(f'<line class="a" x1="{zero}" x2="{zero}" y1="{plot.top}" y2="{height - plot.bottom}"/>')
     return plot.render()
+
+
+def differences(name: str, rows: Sequence[tuple[str, tuple[float, float, float]]]) -> str:
+    """Intervals of differences (shares; drawn in percentage points), one row each, zero marked."""
+    known = [v for _, d in rows for v in d if math.isfinite(v)] or [0.0]
+    low, high = min(0.0, *known), max(0.0, *known)
+    pad = 0.08 * max(high - low, 1e-6)
+    height = 38 * len(rows) + 62
+    plot = Plot(
+        linear(low - pad, high + pad, lambda v: f"{100 * v:+.3g}".replace("-", "−") if v else "0"),
+        Scale(0, max(1, len(rows)), []),
+        "after − before, percentage points",
+        "",
+        f"{name}: differences between two runs",
+        height=height,
+        left=14,
+        top=8,
+    )
+    for k, (text, (middle, lower, upper)) in enumerate(rows):
+        y = len(rows) - k - 0.65
+        style = "s5" if middle > 0 else "s2"
+        ends = (lower if math.isfinite(lower) else plot.x.lo, upper if math.isfinite(upper) else plot.x.hi)
+        plot.bar(*ends, y - 0.07, y + 0.07, style)
+        plot.bar(middle - 0.008 * (high - low), middle + 0.008 * (high - low), y - 0.2, y + 0.2, "s7")
+        plot.front.append(text_at(plot.left, plot.py(y) - 11, text, "tick"))
+    zero = plot.px(0.0)
+    plot.front.append(f'<line class="a" x1="{zero}" x2="{zero}" y1="{plot.top}" y2="{height - plot.bottom}"/>')
+    return plot.render()

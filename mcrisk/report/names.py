@@ -27,6 +27,9 @@ LABELS = {
     "var_99_bad_debt": "deficit at 99 %",
     "winners_haircut_es99": "winners' haircut, ES 99 %",
     "latent_deficit_99": "latent deficit at 99 %",
+    "adl_wealth_mean": "taken by ADL, mean",
+    "liquidated_notional_mean": "liquidated, mean",
+    "unpaid_mean": "unpaid, mean",
 }
 
 
