@@ -9,7 +9,7 @@ import numpy as np
 
 from mcrisk.config.venue import Venue
 from mcrisk.replay.drive import record
-from mcrisk.replay.ledger import build_accounts, build_ledger, build_market, summarize
+from mcrisk.replay.ledger import Bookkeeper, build_accounts, build_ledger, build_market, summarize
 from mcrisk.replay.read import read_replay
 from mcrisk.replay.result import ReplayResult
 
@@ -31,13 +31,14 @@ def replay(venue: Venue | str | Path, prices: Any, accounts: Any, events: Any = 
     profile = venue if isinstance(venue, Venue) else load_venue(venue, overrides)
     given = read_replay(profile, prices, accounts, events, market=market, initial_price=initial_price)
     book = given.accounts
-    recording = record(profile, given.row, given.rows, book.quantity, book.entry_price, book.collateral, given.initial_price)
     times = given.row.utc[: given.rows]
     pre, post = (getattr(phase.funding, "basis", "mark") == "oracle" for phase in (profile.pre, profile.post))
     converted = np.cumsum(given.row.converted[: given.rows]) > 0
-    ledger = build_ledger(recording, book.account_id, times, given.row.rebase, profile.backstop.enabled,
-                          np.where(converted, post, pre))
+    keeper = Bookkeeper(len(book), given.row.rebase, profile.backstop.enabled, np.where(converted, post, pre))
+    recording = record(profile, given.row, given.rows, book.quantity, book.entry_price, book.collateral, given.initial_price,
+                       keeper)
+    ledger = build_ledger(recording, keeper, book.account_id, times)
     summary = summarize(recording, profile.backstop.enabled) | {
         "venue": profile.name, "rows": given.rows, "accounts": len(book), "remarks": list(given.remarks),
     }
-    return ReplayResult(build_market(recording, times), ledger, build_accounts(recording, book.account_id, ledger), summary)
+    return ReplayResult(build_market(recording, times), ledger, build_accounts(recording, keeper, book.account_id, ledger), summary)

@@ -1,13 +1,15 @@
 """Drive one given path through the rulebook: the engine's own stages, row by row, with the ledger as difference of states.
 
 Quiet rows run inside one compiled loop; it stops at each row in which accounts need work (or funding is paid), the
-account stage runs with its ledger arrays switched on, and the loop goes on behind it.
+account stage runs with its ledger arrays switched on, and the loop goes on behind it. What happened is gathered in a few
+slots on the device and handed over when they are full, so that a short replay is one call and a long one keeps no more.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -54,10 +56,8 @@ class Trace(NamedTuple):
 class Keeper(Protocol):
     """Takes what happened in a row as it happens, so that a long replay does not hold all rows' account arrays."""
 
-    needs: frozenset[int]  # rows for which positions and entries before the row are asked for
-
-    def take(self, row: int, info: dict[str, np.ndarray], before: Any, entry: Any, seen: dict[str, float]) -> None:
-        """`info` by INFO_NAMES, each [A]; before, entry [A] or None; `seen` the row's scalars of `Trace`."""
+    def take(self, row: int, info: dict[str, np.ndarray], before: np.ndarray, entry: np.ndarray, seen: dict[str, float]) -> None:
+        """`info` by INFO_NAMES, each [A]; before, entry [A] as the row found them; `seen` the row's scalars of `Trace`."""
 
 
 @dataclass
@@ -77,11 +77,16 @@ def _row(rows: Row, i: Array) -> Row:
 @jax.jit
 def _begin(rules: Rulebook, markets: Markets, rows: Row, ref: Reference, outside: Array):
     carry = start_carry(rules, markets, _row(rows, jnp.int32(0)))
-    return carry._replace(pool=carry.pool._replace(outside=outside)), start_accounts(ref)
+    carry = carry._replace(pool=carry.pool._replace(outside=outside))
+    blank = jnp.zeros_like(rows.time)
+    trace = Trace(*(blank.astype(jnp.int32) if name == "phase" else blank for name in Trace._fields))
+    accounts = len(ref.collateral)
+    slots = _slots(accounts)
+    happened = jnp.zeros((slots, len(INFO_NAMES) + 2, accounts))
+    return Drive(jnp.int32(0), carry, start_accounts(ref), trace, jnp.int32(0), jnp.zeros(slots, jnp.int32), happened)
 
 
-@jax.jit
-def _advance(rules: Rulebook, markets: Markets, rows: Row, count: Array, i: Array, carry: PathCarry, trace: Trace):
+def _next_event(rules: Rulebook, markets: Markets, rows: Row, count: Array, i: Array, carry: PathCarry, trace: Trace):
     """Run rows from i until one needs the accounts; returns the row number after it and whether it stopped there."""
     shape = jax.eval_shape(lambda: path_stage(rules, markets, carry, _row(rows, i), jnp.bool_(True))[1])
     blank = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shape)
@@ -113,16 +118,47 @@ def _own(quotes, before: Array, carry: PathCarry) -> tuple[Array, ...]:
             carry.pool.fund[0] - after_funding)
 
 
-@jax.jit
-def _work(rules: Rulebook, markets: Markets, ref: Reference, stage, carry: PathCarry, accounts: Accounts, trace: Trace, i: Array):
-    """The account stage of row i. What happened leaves as two arrays: one transfer each instead of thirty."""
-    zeros = jnp.zeros_like(accounts.quantity)
-    info = {name: zeros for name in INFO_NAMES}
-    carry, accounts, _, info = account_stage(rules, markets, ref, stage, carry, accounts, info)
-    carry = close_stage(rules, markets, carry, stage)
-    trace = trace._replace(fund=trace.fund.at[i].set(carry.pool.fund[0]))
-    seen = jnp.stack([column[i].astype(jnp.float64) for column in trace])
-    return carry, accounts, trace, jnp.stack([info[name][0] for name in INFO_NAMES]), seen
+class Drive(NamedTuple):
+    """A replay under way."""
+
+    next: Array        # row
+    carry: PathCarry
+    accounts: Accounts
+    trace: Trace
+    filled: Array      # slots of `happened` in use
+    rows: Array        # [slots] the row of each
+    happened: Array    # [slots, INFO_NAMES and positions and entries before, A]
+
+
+@partial(jax.jit, donate_argnums=(5,))
+def _advance(rules: Rulebook, markets: Markets, rows: Row, ref: Reference, count: Array, state: Drive) -> Drive:
+    """Run on until all slots are filled or the rows are done; one call and one transfer for many rows."""
+
+    def work(args):
+        stage, carry, accounts = args
+        info = {name: jnp.zeros_like(accounts.quantity) for name in INFO_NAMES}
+        carry, accounts, _, info = account_stage(rules, markets, ref, stage, carry, accounts, info)
+        return close_stage(rules, markets, carry, stage), accounts, jnp.stack([info[name][0] for name in INFO_NAMES])
+
+    def none(args):
+        return args[1], args[2], jnp.zeros(s_info, jnp.float64)
+
+    s_info = (len(INFO_NAMES), ref.collateral.shape[0])
+
+    def go(s: Drive) -> Drive:
+        i, carry, stage, trace, stopped = _next_event(rules, markets, rows, count, s.next, s.carry, s.trace)
+        before = jnp.stack([s.accounts.quantity[0], s.accounts.entry[0]])
+        carry, accounts, info = lax.cond(stopped, work, none, (stage, carry, s.accounts))
+        trace = trace._replace(fund=trace.fund.at[i - 1].set(carry.pool.fund[0]))
+        happened = lax.dynamic_update_index_in_dim(s.happened, jnp.concatenate([info, before]), s.filled, 0)
+        return Drive(i, carry, accounts, trace, s.filled + stopped, s.rows.at[s.filled].set(i - 1), happened)
+
+    return lax.while_loop(lambda s: (s.next < count) & (s.filled < s.rows.shape[0]), go, state)
+
+
+def _slots(accounts: int) -> int:
+    """So many rows' account arrays are kept on the device: at most about 64 MB of them."""
+    return max(4, min(32, 2**23 // (accounts * (len(INFO_NAMES) + 2))))
 
 
 def record(venue, rows: Row, count: int, quantity: np.ndarray, entry: np.ndarray, collateral: np.ndarray,
@@ -140,22 +176,15 @@ def record(venue, rows: Row, count: int, quantity: np.ndarray, entry: np.ndarray
     none = np.zeros(len(quantity))
     ref = Reference(quantity[None], entry[None], collateral, none, none > 0.0)  # no makers, and nobody tops up
     rules, markets, rows, ref = jax.device_put((rules, markets, rows, ref))
-    carry, accounts = _begin(rules, markets, rows, ref, np.array([-float(np.sum(quantity))]))
-    blank = np.zeros(len(rows.time))
-    trace = Trace(*(blank.astype(np.int32) if name == "phase" else blank for name in Trace._fields))
-    recording = Recording(trace={}, start=(jax.device_get(carry.pool), quantity.copy(), entry.copy(), collateral.copy()))
-    i, total = np.int32(0), np.int32(count)
-    while i < count:
-        at, carry, stage, trace, stopped = _advance(rules, markets, rows, total, i, carry, trace)
-        i, stopped = jax.device_get((at, stopped))
-        if not stopped:
-            break
-        row = int(i) - 1
-        before = jax.device_get((accounts.quantity[0], accounts.entry[0])) if row in keeper.needs else (None, None)
-        carry, accounts, trace, info, seen = _work(rules, markets, ref, stage, carry, accounts, trace, np.int32(row))
-        info, seen = jax.device_get((info, seen))
-        keeper.take(row, dict(zip(INFO_NAMES, info)), *before, dict(zip(Trace._fields, seen.tolist())))
-    recording.carry, recording.accounts, trace = jax.device_get((carry, accounts, trace))
+    state = _begin(rules, markets, rows, ref, np.array([-float(np.sum(quantity))]))
+    recording = Recording(trace={}, start=(jax.device_get(state.carry.pool), quantity.copy(), entry.copy(), collateral.copy()))
+    total, at = np.int32(count), 0
+    while at < count:
+        state = _advance(rules, markets, rows, ref, total, state)
+        at, filled, where = jax.device_get((state.next, state.filled, state.rows))
+        _hand_over(keeper, state, where[:filled])
+        state = state._replace(filled=np.int32(0))
+    recording.carry, recording.accounts, trace = jax.device_get((state.carry, state.accounts, state.trace))
     columns = {name: np.array(value[:count]) for name, value in zip(Trace._fields, trace)}
     if recording.carry.market.phase[0] == SETTLED:
         columns["phase"][count - 1] = SETTLED
@@ -163,3 +192,12 @@ def record(venue, rows: Row, count: int, quantity: np.ndarray, entry: np.ndarray
         columns["fund"][:] = 0.0
     recording.trace = columns
     return recording
+
+
+def _hand_over(keeper: Keeper, state: Drive, rows: np.ndarray) -> None:
+    """Give the keeper what happened in `rows`, the rows of the filled slots."""
+    happened = np.asarray(state.happened)
+    columns = {name: np.asarray(column)[rows].tolist() for name, column in zip(Trace._fields, state.trace)}
+    for slot, row in enumerate(rows.tolist()):
+        *info, before, entry = happened[slot]
+        keeper.take(row, dict(zip(INFO_NAMES, info)), before, entry, {name: column[slot] for name, column in columns.items()})

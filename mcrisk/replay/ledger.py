@@ -96,74 +96,91 @@ def _inventory(info: dict[str, np.ndarray], stage: str, event: str) -> list[Entr
     return [_own(event, quantity, price, fund)] if gross or fund else []
 
 
-def build_ledger(recording: Recording, ids: tuple[str, ...], times: np.ndarray, ratios: np.ndarray, vault: bool,
-                 oracle_basis: np.ndarray) -> pd.DataFrame:
-    """The ledger: one line per account, event and row. `oracle_basis` [T] bool: funding is paid on the index."""
+class Bookkeeper:
+    """Turns the account arrays of a row into ledger entries while the replay runs."""
+
+    def __init__(self, count: int, ratios: np.ndarray, vault: bool, oracle_basis: np.ndarray) -> None:
+        """`count` accounts; ratios, oracle_basis [T]: rebase ratio, and whether funding is paid on the index."""
+        self.count, self.ratios, self.vault, self.oracle_basis = count, ratios, vault, oracle_basis
+        self.entries: dict[int, list[Entries]] = {}
+        self.as_bankrupt = np.zeros(count, bool)  # was the account's last ADL its own bankruptcy?
+
+    def take(self, row: int, info: dict[str, np.ndarray], before: np.ndarray, entry: np.ndarray, seen: dict[str, float]) -> None:
+        """Keep the entries of a row in which accounts were looked at."""
+        n = self.count
+        if self.vault:  # the vault's own affairs are no ledger entries
+            info = {k: v * 0.0 if k.startswith("own_") else v for k, v in info.items()}
+        taken = info["adl_quantity"][:n] != 0.0
+        self.as_bankrupt[taken] = info["adl_own"][:n][taken] > 0.0
+        mine = {k: v if k.startswith("own_") else v[:n] for k, v in info.items()}
+        found = _row_entries(mine, before[:n], entry[:n], self._terms(row, seen))
+        self.entries[row] = [e for e in found if len(e.who)]
+
+    def quiet(self, row: int, seen: dict[str, float]) -> list[Entries]:
+        """Entries of a row in which only the fund's inventory did anything."""
+        terms = self._terms(row, seen)
+        own = terms.own
+        return [_own("funding", 0.0, terms.basis, own["funding"]),
+                _own("fund", own["unwound"], own["unwound_price"], own["unwound_fund"])]
+
+    def _terms(self, row: int, seen: dict[str, float]) -> Terms:
+        fund = 0.0 if self.vault else 1.0
+        own = {"funding": seen["own_funding"] * fund, "unwound": seen["unwound"] * fund,
+               "unwound_price": seen["unwound_price"], "unwound_fund": seen["unwound_fund"] * fund}
+        basis = seen["index"] if self.oracle_basis[row] else seen["mark"]
+        return Terms(float(self.ratios[row]), self.vault, basis, seen["mark"], own)
+
+
+def build_ledger(recording: Recording, keeper: Bookkeeper, ids: tuple[str, ...], times: np.ndarray) -> pd.DataFrame:
+    """The ledger: one line per account, event and row."""
     t = recording.trace
-    names = np.append(np.asarray(ids, object), FUND)  # place −1 is the fund
-    happened = {row: (info, before, entry) for row, info, before, entry in recording.events}
-    own_rows = set(np.flatnonzero((t["own_funding"] != 0.0) | (t["unwound"] != 0.0) | (t["unwound_fund"] != 0.0)))
+    own = np.flatnonzero((t["own_funding"] != 0.0) | (t["unwound"] != 0.0) | (t["unwound_fund"] != 0.0)).tolist()
     parts: list[tuple[int, Entries]] = []
-    for row in sorted(own_rows | set(happened)):
-        fund = 0.0 if vault else 1.0
-        own = {"funding": t["own_funding"][row] * fund, "unwound": t["unwound"][row] * fund,
-               "unwound_price": t["unwound_price"][row],
-               "unwound_fund": t["unwound_fund"][row] * fund}
-        basis = t["index"][row] if oracle_basis[row] else t["mark"][row]
-        terms = Terms(float(ratios[row]), vault, basis, t["mark"][row], own)
-        if row in happened:
-            info, before, entry = happened[row]
-            if vault:
-                info = {k: v * 0.0 if k.startswith("own_") else v for k, v in info.items()}
-            entries = _row_entries({k: v[: len(ids)] if not k.startswith("own_") else v for k, v in info.items()},
-                                   before[: len(ids)], entry[: len(ids)], terms)
-        else:
-            entries = [_own("funding", 0.0, basis, own["funding"]),
-                       _own("fund", own["unwound"], own["unwound_price"], own["unwound_fund"])]
-        parts += [(int(row), e) for e in entries if len(e.who)]
-    return _frame(parts, names, times)
+    for row in sorted({*own, *keeper.entries}):
+        entries = keeper.entries.get(row)
+        if entries is None:
+            entries = keeper.quiet(row, {name: float(column[row]) for name, column in t.items()})
+        parts += [(row, e) for e in entries if len(e.who)]
+    return _frame(parts, np.append(np.asarray(ids, object), FUND), times)  # place −1 is the fund
 
 
 def _frame(parts: list[tuple[int, Entries]], names: np.ndarray, times: np.ndarray) -> pd.DataFrame:
     if not parts:
         return pd.DataFrame({name: pd.Series(dtype=object if name in ("account_id", "event") else float) for name in LEDGER_COLUMNS})
-    column = lambda pick: np.concatenate([pick(row, e) for row, e in parts])  # noqa: E731
-    table = pd.DataFrame({
-        "time": column(lambda row, e: np.full(len(e.who), times[row])),
-        "account_id": column(lambda row, e: names[e.who]),
-        "event": column(lambda row, e: np.full(len(e.who), e.event, object)),
-        **{name: column(lambda row, e, name=name: getattr(e, name)) for name in ("quantity", "price", "cash", "fee", "fund")},
+    sizes = [len(e.who) for _, e in parts]
+    column = lambda name: np.concatenate([getattr(e, name) for _, e in parts])  # noqa: E731
+    return pd.DataFrame({
+        "seq": np.arange(sum(sizes)),
+        "time": np.repeat(times[[row for row, _ in parts]], sizes),
+        "account_id": names[column("who")],
+        "event": np.repeat(np.array([e.event for _, e in parts], object), sizes),
+        **{name: column(name) + 0.0 for name in LEDGER_COLUMNS[4:]},  # + 0.0: never "-0.0"
     })
-    table["seq"] = np.arange(len(table))
-    return table[list(LEDGER_COLUMNS)]
 
 
-def build_accounts(recording: Recording, ids: tuple[str, ...], ledger: pd.DataFrame) -> pd.DataFrame:
+def build_accounts(recording: Recording, keeper: Bookkeeper, ids: tuple[str, ...], ledger: pd.DataFrame) -> pd.DataFrame:
     """Every account at the end, in file order; status is what closed its last contract."""
     end, count = recording.accounts, len(ids)
     quantity = end.quantity[0][:count]
     position = {name: i for i, name in enumerate(ids)}
-    at = ledger["account_id"].map(position)
-    known = at.notna().to_numpy()
-    where, rows = at[known].to_numpy(int), ledger[known]
+    at = np.array([position.get(name, -1) for name in ledger["account_id"].tolist()], int)
+    known = at >= 0
+    where, rows = at[known], {name: ledger[name].to_numpy()[known] for name in ("event", "quantity", "cash", "fee")}
 
     def total(mask: np.ndarray, values: np.ndarray) -> np.ndarray:
         return np.bincount(where[mask], weights=values[mask], minlength=count)
 
-    event, cash, fee = rows["event"].to_numpy(), rows["cash"].to_numpy(float), rows["fee"].to_numpy(float)
+    event, cash, fee = rows["event"], rows["cash"].astype(float), rows["fee"].astype(float)
     status = np.full(count, "open", object)
-    changes = np.flatnonzero((rows["quantity"].to_numpy(float) != 0.0) & (event != "rebase"))
-    for i in changes:  # the last one stands
-        status[where[i]] = _STATUS.get(event[i], "liquidated")
-    as_bankrupt = np.zeros(count, bool)
-    for _, info, _, _ in recording.events:  # of an account's ADL entries the last one counts
-        taken = info["adl_quantity"][:count] != 0.0
-        as_bankrupt[taken] = info["adl_own"][:count][taken] > 0.0
-    status[(status == "adl") & as_bankrupt] = "liquidated"
+    changes = np.flatnonzero((rows["quantity"] != 0.0) & (event != "rebase"))
+    last = np.full(count, -1)
+    np.maximum.at(last, where[changes], changes)  # the last one stands
+    status[last >= 0] = [_STATUS.get(name, "liquidated") for name in event[last[last >= 0]]]
+    status[(status == "adl") & keeper.as_bankrupt] = "liquidated"
     status[quantity != 0.0] = "open"
     frame = pd.DataFrame({
         "account_id": list(ids), "quantity": quantity, "entry_price": end.entry[0][:count], "collateral": end.collateral[:count],
-        "realized_pnl": total(event != "funding", cash + fee), "funding_paid": -total(event == "funding", cash),
+        "realized_pnl": total(event != "funding", cash + fee), "funding_paid": 0.0 - total(event == "funding", cash),
         "fees_paid": total(event != "funding", fee), "status": status,
     })
     return frame[list(ACCOUNT_COLUMNS)]
@@ -177,8 +194,8 @@ def build_market(recording: Recording, times: np.ndarray) -> pd.DataFrame:
     t = recording.trace
     frame = pd.DataFrame({
         "time": times, "phase": [PHASES[code] for code in t["phase"]], "index": t["index"], "mark": t["mark"],
-        "lower_limit": t["lower_limit"], "upper_limit": t["upper_limit"], "premium": t["premium"],
-        "funding_rate": t["funding_rate"], "cumulative_funding": t["cumulative_funding"], "insurance_fund": t["fund"],
+        "lower_limit": t["lower_limit"], "upper_limit": t["upper_limit"], "premium": t["premium"] + 0.0,
+        "funding_rate": t["funding_rate"] + 0.0, "cumulative_funding": t["cumulative_funding"] + 0.0, "insurance_fund": t["fund"],
     })
     return frame[list(MARKET_COLUMNS)]
 
