@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from mcrisk.engine.guard import look_again, rearm_latent, set_guard
+from mcrisk.engine.guard import look_again, phase_tiers, rearm_latent, set_guard
 from mcrisk.engine.rulebook import Markets, Rulebook
 from mcrisk.engine.state import Accounts, PathCarry, Pool, Tally
 from mcrisk.engine.topup import top_up, watched
@@ -20,9 +20,9 @@ from mcrisk.rules import liquidation
 from mcrisk.rules.adl import close_price, deleverage_accounts, deleverage_inventory
 from mcrisk.rules.desk import Desk, cover, equity, inventory_value
 from mcrisk.rules.insurance import drawdown_trigger
-from mcrisk.rules.margin import Tiers, maintenance_margin
+from mcrisk.rules.margin import maintenance_margin
 from mcrisk.rules.settlement import settle, settlement_price
-from mcrisk.rules.types import NO_SETTLE, POST, SETTLED, Market, Row
+from mcrisk.rules.types import NO_SETTLE, SETTLED, Market, Row
 
 
 class Reference(NamedTuple):
@@ -57,12 +57,6 @@ class Flows(NamedTuple):
     sold: Array         # [M] contracts
     bought: Array       # [M]
     makers_lost: Array  # [M] depth share of makers liquidated or deleveraged in this row
-
-
-def phase_tiers(rules: Rulebook, phase: Array, units: Array) -> Tiers:
-    """The tier table in force; bounds counted in contracts follow the rebases so far (`units`)."""
-    tiers = jax.tree.map(lambda a, b: jnp.where(phase == POST, b, a), rules.pre.tiers, rules.post.tiers)
-    return tiers._replace(contract_size=tiers.contract_size * units)
 
 
 def all_margins(rules: Rulebook, accounts: Accounts, views: Market, units: Array) -> Array:

@@ -2,7 +2,7 @@
 
 After an account stage the guard holds, per market, the mark prices between which nobody can fall below maintenance while
 cumulative funding stays within `slack`. Isolated positions give exact trigger prices; a cross-margined account gives a
-safe distance: its buffer divided by the most its equity and margin can lose per relative move of all its markets.
+safe distance: a relative move of all marks that leaves it above maintenance whatever the markets do within it.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ from jax import Array
 
 from mcrisk.engine.rulebook import Rulebook
 from mcrisk.engine.state import Accounts, Guard, PathCarry
-from mcrisk.engine.topup import CALL
 from mcrisk.rules.fills import best_price
 from mcrisk.rules.liquidation import fee_rate
-from mcrisk.rules.margin import quiet_band
+from mcrisk.rules.margin import Tiers, maintenance_margin, quiet_band
 from mcrisk.rules.types import NO_SETTLE, POST
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
 FUNDING_SLACK = 2e-3   # of the mark; performance.md 5.2 found the optimum flat around it
 LATENT_STEP = 0.995    # the latent deficit is looked at whenever the executable price makes a new extreme by 0.5 %
+MOVES = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)  # moves tried for cross-margined accounts
 _ROUNDING = 1e-12
 
 
@@ -51,6 +51,12 @@ def is_quiet(rules: Rulebook, guard: Guard, stage: Stage, funding_total: Array, 
     return ~jnp.any(live & (~inside | event | stage.latent_due)) & ~(hot & jnp.any(live))
 
 
+def phase_tiers(rules: Rulebook, phase: Array, units: Array) -> Tiers:
+    """The tier table in force; bounds counted in contracts follow the rebases so far (`units`)."""
+    tiers = jax.tree.map(lambda a, b: jnp.where(phase == POST, b, a), rules.pre.tiers, rules.post.tiers)
+    return tiers._replace(contract_size=tiers.contract_size * units)
+
+
 def set_guard(rules: Rulebook, stage: Stage, carry: PathCarry, accounts: Accounts, margins: Array,
               watch: Array) -> Guard:
     """Bands for the rows to come, from the accounts as they are now.
@@ -69,28 +75,37 @@ def set_guard(rules: Rulebook, stage: Stage, carry: PathCarry, accounts: Account
     several = jnp.sum(size > 0.0, axis=0) > 1
 
     def band(m_quantity: Array, m_entry: Array, m_phase: Array, m_mark: Array, units: Array) -> tuple[Array, Array]:
-        tiers = jax.tree.map(lambda a, b: jnp.where(m_phase == POST, b, a), rules.pre.tiers, rules.post.tiers)
-        tiers = tiers._replace(contract_size=tiers.contract_size * units)
+        tiers = phase_tiers(rules, m_phase, units)
         alone = jnp.where(several, 0.0, m_quantity) if count > 1 else m_quantity
         return quiet_band(tiers, alone, m_entry, accounts.collateral - drift, m_mark, rules.pre.mode,
                           fee_rate(rules.liquidation), watch)
 
     lo, hi = jax.vmap(band)(accounts.quantity, accounts.entry, phase, mark, stage.units)
     if count > 1:
-        safe = _safe_distance(rules, equity - watch * jnp.sum(margins, axis=0) - drift, size * mark[:, None], several)
+        safe = _safe_distance(rules, phase, stage.units, size, mark, equity - drift, watch, several)
         lo, hi = jnp.maximum(lo, mark * (1.0 - safe)), jnp.minimum(hi, mark * (1.0 + safe))
     return Guard(lo, hi, carry.market.funding_total, slack, jnp.any(below), carry.guard.latent_bid, carry.guard.latent_ask)
 
 
-def _safe_distance(rules: Rulebook, buffer: Array, notional: Array, several: Array) -> Array:
-    """Largest relative move of every mark that no cross-margined account can notice."""
-    steepest = jnp.maximum(jnp.max(rules.pre.tiers.maintenance), jnp.max(rules.post.tiers.maintenance))
-    gross = jnp.sum(notional, axis=0)
-    if rules.pre.mode == "whole":  # a whole-position table may jump to its steepest rate within the move
-        buffer = buffer - CALL * gross * steepest
-    per_move = gross * (1.0 + CALL * (steepest + fee_rate(rules.liquidation)))
-    distance = jnp.where(several, buffer / jnp.where(per_move > 0.0, per_move, 1.0), jnp.inf)
-    return jnp.maximum(jnp.min(distance), 0.0)
+def _safe_distance(rules: Rulebook, phase: Array, units: Array, size: Array, mark: Array, equity: Array, watch: Array,
+                   several: Array) -> Array:
+    """Largest of a few relative moves of all marks that no cross-margined account can notice, 0 if none.
+
+    A move of x costs an account at most x of its gross notional; maintenance never falls with notional, so its value at
+    (1 + x) times today's marks bounds it over the whole move, whichever tiers it passes.
+    """
+
+    def unnoticed(x: Array) -> Array:
+        def maintenance(phase: Array, units: Array, size: Array, mark: Array) -> Array:
+            tiers = phase_tiers(rules, phase, units)
+            return maintenance_margin(tiers, size, mark * (1.0 + x), rules.pre.mode, fee_rate(rules.liquidation))
+
+        needed = jnp.sum(jax.vmap(maintenance)(phase, units, size, mark), axis=0)
+        worst = equity - x * jnp.sum(size * mark[:, None], axis=0)
+        return jnp.all(~several | (worst > watch * needed))
+
+    moves = jnp.asarray(MOVES)
+    return jnp.max(jnp.where(jax.vmap(unnoticed)(moves), moves, 0.0))
 
 
 def latent_due(guard: Guard, stage_rows, live: Array) -> Array:
