@@ -1,4 +1,4 @@
-"""Commands from risk to decisions that need no simulation: size-fund, backtest."""
+"""Commands from risk to decisions that need no simulation: size-fund, backtest, adl-lab."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ OutOption = Annotated[
 def register(app: typer.Typer) -> None:
     app.command("size-fund")(size_fund)
     app.command("backtest")(backtest)
+    app.command("adl-lab")(adl_lab)
 
 
 def conclude(
@@ -53,7 +54,7 @@ def _rich(table: Table):
     out = Rich(title=printable(table.title), title_justify="left", box=None, header_style="bold", padding=(0, 2, 0, 0))
     for i, column in enumerate(table.columns):
         numeric = bool(table.rows) and all(isinstance(row[i], (int, float)) for row in table.rows)
-        out.add_column(printable(column), justify="right" if numeric else "left")
+        out.add_column(printable(column), justify="right" if numeric else "left", no_wrap=i == 0)
     for row in table.rows:
         out.add_row(*(Text(printable(shown(value))) for value in row))
     return out
@@ -143,3 +144,40 @@ def backtest(
         checks.writable(out)
     tables, text = test(read_history(history), level)
     conclude("backtest", "Backtest of margin", text, tables, {}, out)
+
+
+def adl_lab(
+    accounts: Annotated[
+        Path | None,
+        typer.Argument(metavar="ACCOUNTS", help="CSV or Parquet: quantity, entry_price, collateral of one market."),
+    ] = None,
+    mark: Annotated[float | None, typer.Option("--mark", help="Mark price at which losses are divided.")] = None,
+    fund: Annotated[float, typer.Option("--fund", help="Insurance fund that pays first, quote.")] = 0.0,
+    policies: Annotated[str | None, typer.Option("--policies", help="Comma-separated; default all.")] = None,
+    lot: Annotated[float, typer.Option("--lot", help="Smallest number of contracts; 0 = any.")] = 0.0,
+    cap: Annotated[float, typer.Option("--cap", help="Largest share of profit the capped rule may take.")] = 0.5,
+    maintenance: Annotated[float, typer.Option("--maintenance", help="Maintenance rate, of notional.")] = 0.05,
+    volatility: Annotated[float, typer.Option("--volatility", help="Annual, for the next hour's shock.")] = 3.0,
+    out: OutOption = None,
+) -> None:
+    """Divide one loss under every ADL policy. Without ACCOUNTS: a made-up book as of 10 October 2025."""
+    import math
+
+    from mcrisk.calibrate import adl_lab as lab
+    from mcrisk.calibrate.adl_policies import POLICIES
+    from mcrisk.cli import checks
+
+    limits = (("--fund", fund, math.inf), ("--lot", lot, math.inf), ("--cap", cap, 1.0),
+              ("--maintenance", maintenance, 1.0), ("--volatility", volatility, 100.0))  # fmt: skip
+    for option, value, top in limits:
+        if not 0 <= value <= top or math.isinf(value):
+            raise InputError(f"{option} cannot be {value:g}", option, f"allowed: 0 to {top:g}", None)
+    if accounts is not None and mark is None:
+        raise InputError("the mark is missing", "--mark", "losses are measured at a price", "give --mark PRICE")
+    if out is not None:
+        checks.writable(out)
+    book = lab.read_lab_book(accounts, mark, maintenance) if accounts is not None else lab.october_book()
+    wanted = tuple(p.strip() for p in policies.split(",") if p.strip()) if policies else POLICIES
+    outcomes = lab.compare(book, fund, wanted, lot=lot, cap=cap, volatility=volatility)
+    text = lab.facts(book, fund)
+    conclude("adl-lab", "ADL policies compared", text, lab.tables(outcomes), {"taken": lab.figure(outcomes)}, out)
