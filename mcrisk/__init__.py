@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from mcrisk.replay import replay as replay
     from mcrisk.runs import open_run as open_run
     from mcrisk.runs import run as run
+    from mcrisk.runs.explain import explain as explain
 
 __version__ = "0.1.0"
-__all__ = ["load_config", "load_venue", "open_run", "replay", "run"]
+__all__ = ["explain", "load_config", "load_venue", "open_run", "replay", "run"]
 
 _HOME = {
+    "explain": "mcrisk.runs.explain",
     "load_config": "mcrisk.config.load",
     "load_venue": "mcrisk.config.load",
     "open_run": "mcrisk.runs",

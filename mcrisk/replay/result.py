@@ -32,6 +32,8 @@ LEDGER_EVENTS = (
     "rebase",
     "fee",
     "fund",
+    "restrike",  # simulated paths only: the book drawn anew in units of the mark
+    "deposit",  # simulated paths only: a margin call answered
 )
 ACCOUNT_COLUMNS = (
     "account_id",

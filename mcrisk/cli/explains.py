@@ -1,0 +1,43 @@
+"""`mcrisk explain`: from a number in a report down to the ledger of the path behind it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mcrisk.cli.options import RunArgument
+from mcrisk.errors import printable
+
+
+def register(app: typer.Typer) -> None:
+    app.command("explain")(explain)
+
+
+def explain(
+    run: RunArgument,
+    venue: Annotated[str, typer.Option("--venue", metavar="V", help="Name of a venue of the run.")],
+    scenario: Annotated[str, typer.Option("--scenario", metavar="S", help="Name of a scenario of the run.")],
+    path: Annotated[int, typer.Option("--path", metavar="N", help="Number of the path, from 0.")],
+    account: Annotated[str | None, typer.Option("--account", metavar="ID", help="Tell this account's life, too.")] = None,
+    market: Annotated[str | None, typer.Option("--market", metavar="NAME", help="Market shown; default the first.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Folder for the files; default beside the run.")
+    ] = None,
+) -> None:
+    """Walk one stored path again and tell what happened, line by line."""
+    from mcrisk.cli import checks
+    from mcrisk.cli.results import existing
+
+    existing(run)
+    folder = out if out is not None else run.with_suffix("") / f"explain-{venue}-{scenario}-{path}"
+    checks.writable(folder, "the explanation")
+    from mcrisk.runs.explain import explain as tell
+
+    told = tell(run, venue, scenario, path, account, market=market)
+    for line in told.story:
+        typer.echo(printable(line))
+    typer.echo("")
+    for file in told.write(folder):
+        typer.echo(f"wrote {printable(file)}")
