@@ -45,6 +45,7 @@ class Stage(NamedTuple):
     inventory_since: Array  # [M, 2] time since which a side of the inventory is not empty; negative = empty
     fund_short: Array   # [M] funding that the inventory owes and the fund lacks
     purse: Array        # [M] cash of the fund after that, before its unwinding
+    outside_due: Array  # [M] funding of the outside in this row, positive: it pays
     latent_due: Array   # [M] bool
     in_window: Array    # [] bool: within 48 h after the path's event (True where there is none)
     averages: Any       # rules.settlement.Averages, each [M]
@@ -121,7 +122,7 @@ def _pay_funding(rules: Rulebook, stage: Stage, carry: PathCarry, accounts: Acco
     helped = jnp.minimum(purse, short)
     rest = short - helped
     receipts = -jnp.minimum(paid, 0.0)
-    outside_gets = jnp.maximum(-jnp.sum(pool.outside * stage.paid), 0.0)
+    outside_gets = jnp.maximum(-jnp.sum(stage.outside_due), 0.0)
     scale = jnp.where(rest > 0.0, rest / jnp.maximum(jnp.sum(receipts) + outside_gets, 1e-300), 0.0)
     paid = paid + receipts * scale
     # the fund helped before it unwound: where both are more than it has, the loss of unwinding is what stays unpaid

@@ -74,10 +74,10 @@ def path_stage(rules: Rulebook, markets: Markets, carry: PathCarry, rows: Row, i
         rules, carry.market, rows, markets.initial_price, markets.launch_age
     )
     pool, short = _fund_funding(rules, carry.pool, paid.per_contract)
-    fund_funding, purse = pool.fund - carry.pool.fund, pool.fund
+    fund_funding, purse, outside_due = pool.fund - carry.pool.fund, pool.fund, pool.outside * paid.per_contract
     pool, rows, taken, peak, lost, unpaid = _inventory(rules, pool, rows, views, ~settled)
     due = latent_due(carry.guard, rows, ~settled)
-    stage = Stage(rows, views, paid.per_contract, peak, pool.inventory_since, short, purse, due, in_window, market.averages,
+    stage = Stage(rows, views, paid.per_contract, peak, pool.inventory_since, short, purse, outside_due, due, in_window, market.averages,
                   market.units)
     quiet = is_quiet(rules, carry.guard, stage, market.funding_total, settled)
     if rules.adl.scope == "inventory":
