@@ -39,10 +39,9 @@ def enough_space(path: Path, cells: int, paths: int) -> None:
 def backend_state(name: str) -> str | None:
     """None when a backend can be used here, else why it cannot."""
     if name == "native":
-        if importlib.util.find_spec("mcrisk.engine.native") is None:
-            return "this version has no native backend"
-        compiler = os.environ.get("CC", "gcc")
-        return None if shutil.which(compiler) or shutil.which("cc") else f"no C compiler: {compiler} was not found"
+        from mcrisk.engine.backends import state
+
+        return state(name)
     if name == "cupy":
         return _cupy_state()
     return None

@@ -56,8 +56,13 @@ def _tops_up(config: RunConfig, spec: Any, count: int) -> np.ndarray:
 _lanes = jax.jit(simulate_lanes, static_argnames=("dense",))
 
 
-def run_lanes(cell: Cell, first_path: int, lanes: int, forced: Any, dense: bool = False) -> LaneResult:
+def run_lanes(cell: Cell, first_path: int, lanes: int, forced: Any, dense: bool = False, backend: str = "jax"
+              ) -> LaneResult:
     """One lane group: paths [first_path, first_path + lanes). `forced` may name jumps, see `simulate.ForcedJumps`."""
+    if backend == "native":
+        from mcrisk.engine.native.run import run_lanes as run_native
+
+        return run_native(cell, first_path, lanes, forced, dense)
     number = np.uint64(first_path) + np.arange(lanes, dtype=np.uint64)
     low, high = number & np.uint64(0xFFFFFFFF), number >> np.uint64(32)
     active = forced is not None

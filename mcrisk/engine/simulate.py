@@ -16,7 +16,7 @@ import numpy as np
 
 from mcrisk.config.run import RunConfig
 from mcrisk.config.venue import Venue
-from mcrisk.engine import records
+from mcrisk.engine import backends, records
 
 
 @dataclass(frozen=True)
@@ -98,16 +98,19 @@ class Simulator:
         self.book = book_of(task.config, task.venue)
         self.cell = build_cell(task.config, task.venue, task.scenario, self.book)
         self.lane = task.config.execution.lane_paths
+        self.backend = backends.resolve(task.config.execution.backend)
 
     def block(self, first_path: int, n: int, forced: ForcedJumps | None = None, dense: bool = False) -> BlockResult:
         """Paths [first_path, first_path + n)."""
         from mcrisk.engine.build import run_lanes
 
+        # compiled JAX code has one width; native code takes any number of paths
+        width = (lambda count: count) if self.backend == "native" else (lambda count: self.lane)
         start = time.perf_counter()
         parts = []
         for offset in range(0, n, self.lane):
             count = min(self.lane, n - offset)
-            out = run_lanes(self.cell, first_path + offset, self.lane, forced, dense)
+            out = run_lanes(self.cell, first_path + offset, width(count), forced, dense, self.backend)
             parts.append(summarize(self, out, count))
         joined = {f.name: np.concatenate([p[0][f.name] for p in parts]).astype(f.dtype) for f in records.PATH_FIELDS}
         accounts = {name: sum_in_order([p[1][name] for p in parts]) for name in parts[0][1]}

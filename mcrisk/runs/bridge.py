@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from mcrisk.engine import records, simulate
+from mcrisk.engine import backends, records, simulate
 from mcrisk.risk import headline
 from mcrisk.risk.cover_two import cover_two
 from mcrisk.runs import extras
@@ -23,7 +23,7 @@ CATCH_ALL = 1e6  # the engine's way of writing "open end" of a histogram
 def engine_for(config: Any) -> Engine:
     """The engine of the backend that `config` asks for."""
     return Engine(
-        backend="jax" if config.execution.backend == "auto" else config.execution.backend,
+        backend=backends.resolve(config.execution.backend),
         layout=layout_of,
         prepare=simulate.prepare,
         run_block=simulate.run_block,
@@ -35,8 +35,10 @@ def engine_for(config: Any) -> Engine:
 
 
 def identity(config: Any) -> dict[str, Any]:
-    """What decides results and does not stand in the config: the content of the books, which may come from files."""
-    return {"books": {venue.name: _book_digest(simulate.book_of(config, venue.name)) for venue in config.venues}}
+    """What decides results and does not stand in the config: books, which may come from files, and the executor's bits."""
+    used = backends.environment(backends.resolve(config.execution.backend))
+    books = {venue.name: _book_digest(simulate.book_of(config, venue.name)) for venue in config.venues}
+    return {"books": books, "executor": used}
 
 
 def layout_of(config: Any) -> Layout:
