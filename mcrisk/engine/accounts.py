@@ -44,7 +44,8 @@ class Stage(NamedTuple):
     peak: Array         # [M] reference of the fund's drawdown trigger
     inventory_since: Array  # [M, 2] time since which a side of the inventory is not empty; negative = empty
     fund_short: Array   # [M] funding that the inventory owes and the fund lacks
-    purse: Array        # [M] cash of the fund after that, before its unwinding
+    fund_gets: Array    # [M] funding that the inventory receives
+    purse: Array        # [M] cash of the fund when it has paid its own funding, before its receipts and its unwinding
     outside_due: Array  # [M] funding of the outside in this row, positive: it pays
     latent_due: Array   # [M] bool
     in_window: Array    # [] bool: within 48 h after the path's event (True where there is none)
@@ -123,20 +124,20 @@ def _pay_funding(rules: Rulebook, stage: Stage, carry: PathCarry, accounts: Acco
     rest = short - helped
     receipts = -jnp.minimum(paid, 0.0)
     outside_gets = jnp.maximum(-jnp.sum(stage.outside_due), 0.0)
-    scale = jnp.where(rest > 0.0, rest / jnp.maximum(jnp.sum(receipts) + outside_gets, 1e-300), 0.0)
+    scale = jnp.where(rest > 0.0, rest / jnp.maximum(jnp.sum(receipts) + outside_gets + jnp.sum(stage.fund_gets), 1e-300), 0.0)
     paid = paid + receipts * scale
     # the fund helped before it unwound: where both are more than it has, the loss of unwinding is what stays unpaid
-    cash = pool.fund[0] - helped
-    lost = jnp.float64(0.0) if rules.has_vault else jnp.maximum(-cash, 0.0)
+    cash = (pool.fund - stage.fund_gets * scale).at[0].add(-helped)
+    lost = jnp.zeros_like(cash) if rules.has_vault else jnp.maximum(-cash, 0.0)
     # the path stage let the owner of the venue advance what the inventory could not pay; receivers bear it instead
-    pool = pool._replace(fund=pool.fund.at[0].set(cash + lost), outside_cash=pool.outside_cash - outside_gets * scale,
-                         venue=pool.venue + jnp.sum(stage.fund_short) - lost)
+    pool = pool._replace(fund=cash + lost, outside_cash=pool.outside_cash - outside_gets * scale,
+                         venue=pool.venue + jnp.sum(stage.fund_short) - jnp.sum(lost))
     tally = carry.tally._replace(bad_debt=carry.tally.bad_debt + short, adl_wealth=carry.tally.adl_wealth + rest,
-                                 unpaid=carry.tally.unpaid + lost)
+                                 unpaid=carry.tally.unpaid + jnp.sum(lost))
     if info is not None:
         info = info | {"funding_cash": info["funding_cash"].at[0].add(-paid),
-                       "own_funding_fund": info["own_funding_fund"].at[0, 0].add(-helped),
-                       "own_unwind_fund": info["own_unwind_fund"].at[0, 0].add(lost)}
+                       "own_funding_fund": info["own_funding_fund"].at[:, 0].add(-stage.fund_gets * scale).at[0, 0].add(-helped),
+                       "own_unwind_fund": info["own_unwind_fund"].at[:, 0].add(lost)}
     return accounts._replace(collateral=collateral - paid), pool, tally, info
 
 

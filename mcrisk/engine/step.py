@@ -73,12 +73,12 @@ def path_stage(rules: Rulebook, markets: Markets, carry: PathCarry, rows: Row, i
     market, views, paid = jax.vmap(market_stage, in_axes=(None, 0, 0, 0, 0))(
         rules, carry.market, rows, markets.initial_price, markets.launch_age
     )
-    pool, short = _fund_funding(rules, carry.pool, paid.per_contract)
-    fund_funding, purse, outside_due = pool.fund - carry.pool.fund, pool.fund, pool.outside * paid.per_contract
+    pool, short, gets = _fund_funding(rules, carry.pool, paid.per_contract)
+    fund_funding, purse, outside_due = pool.fund - carry.pool.fund, pool.fund - gets, pool.outside * paid.per_contract
     pool, rows, taken, peak, lost, unpaid = _inventory(rules, pool, rows, views, ~settled)
     due = latent_due(carry.guard, rows, ~settled)
-    stage = Stage(rows, views, paid.per_contract, peak, pool.inventory_since, short, purse, outside_due, due, in_window, market.averages,
-                  market.units)
+    stage = Stage(rows, views, paid.per_contract, peak, pool.inventory_since, short, gets, purse, outside_due, due, in_window,
+                  market.averages, market.units)
     quiet = is_quiet(rules, carry.guard, stage, market.funding_total, settled)
     if rules.adl.scope == "inventory":
         # anything left in the inventory may be a backlog, or a drawdown once the row's orders are done
@@ -125,15 +125,16 @@ def _rebase(carry: PathCarry, ratio: Array) -> PathCarry:
     return carry._replace(guard=guard, pool=pool)
 
 
-def _fund_funding(rules: Rulebook, pool: Pool, paid: Array) -> tuple[Pool, Array]:
-    """Inventory and outside pay and receive funding like everybody else; returns what the fund lacks for it [M]."""
+def _fund_funding(rules: Rulebook, pool: Pool, paid: Array) -> tuple[Pool, Array, Array]:
+    """Inventory and outside pay and receive funding like everybody else; returns what the fund lacks and what it gets [M]."""
     owed = jnp.sum(pool.inventory, axis=1) * paid
-    fund = pool.fund - (jnp.zeros_like(owed).at[0].set(jnp.sum(owed)) if rules.fund_shared else owed)
+    owed = jnp.zeros_like(owed).at[0].set(jnp.sum(owed)) if rules.fund_shared else owed
+    fund = pool.fund - owed
     short = jnp.zeros_like(fund) if rules.has_vault else jnp.maximum(-fund, 0.0)
     return pool._replace(
         fund=fund + short, venue=pool.venue - jnp.sum(short),
         outside_cash=pool.outside_cash - jnp.sum(pool.outside * paid),
-    ), short
+    ), short, jnp.maximum(-owed, 0.0)
 
 
 def _adl_due(rules: Rulebook, pool: Pool, mark: Array, time: Array, reference: Array, backlog: bool) -> Array:

@@ -43,7 +43,7 @@ class Account:
     status: str = "open"
     last_partial: float = -math.inf
     closed_now: bool = False  # its position went in this row
-    keeps_deficit: bool = False  # adl.difference_to = unpaid
+    keeps_deficit: bool = False  # adl.difference_to = unpaid, and ADL closed some of it in this row
 
     @property
     def side(self) -> int:
@@ -208,7 +208,7 @@ class World:
                 self.counts["ledger_" + entry["event"]] += 1
         self._row, self.funding_help = {}, 0.0
         for a in self.accounts:
-            a.closed_now = False
+            a.closed_now = a.keeps_deficit = False
 
     # ------------------------------------------------------------ invariants
     def wealth(self) -> float:
