@@ -1,4 +1,4 @@
-"""Commands from risk to decisions that need no simulation: size-fund, backtest, adl-lab."""
+"""Commands from risk to decisions that need no simulation: size-fund, backtest, adl-lab, fit."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ def register(app: typer.Typer) -> None:
     app.command("size-fund")(size_fund)
     app.command("backtest")(backtest)
     app.command("adl-lab")(adl_lab)
+    app.command("fit")(fit)
 
 
 def conclude(
@@ -181,3 +182,51 @@ def adl_lab(
     outcomes = lab.compare(book, fund, wanted, lot=lot, cap=cap, volatility=volatility)
     text = lab.facts(book, fund)
     conclude("adl-lab", "ADL policies compared", text, lab.tables(outcomes), {"taken": lab.figure(outcomes)}, out)
+
+
+def fit(
+    candles: Annotated[
+        Path, typer.Argument(metavar="CANDLES", help="CSV or Parquet as ccxt writes it: timestamp, open, …, volume.")
+    ],
+    depth: Annotated[
+        Path | None, typer.Option("--depth", metavar="FILE", help="Order books: timestamp, side, price, amount.")
+    ] = None,
+    open_interest: Annotated[
+        float | None, typer.Option("--open-interest", help="One-sided, quote; depth becomes a fraction of it.")
+    ] = None,
+    base: Annotated[str, typer.Option("--base", help="Price model for what candles cannot say.")] = "near",
+    base_liquidity: Annotated[str, typer.Option("--base-liquidity", help="The same for the order book.")] = "thin",
+    name: Annotated[str, typer.Option("--name", help="Name of the fitted models.")] = "fitted",
+    resamples: Annotated[int, typer.Option("--resamples", help="Bootstrap replicates behind the intervals.")] = 60,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the YAML files and tables.")] = Path("fit"),
+) -> None:
+    """Fit a price model (and a liquidity model) to market data, with the uncertainty of every parameter."""
+    from mcrisk.calibrate import depth as books
+    from mcrisk.calibrate import fit as fitting
+    from mcrisk.calibrate.models import write_model
+    from mcrisk.cli import checks
+    from mcrisk.config.load import load_model
+    from mcrisk.config.prices import Liquidity, PriceModel
+
+    checks.writable(out)
+    if depth is not None and not (open_interest or 0) > 0:
+        raise InputError(
+            "the open interest is missing", "--open-interest", "models state depth as a fraction of it",
+            "give the one-sided open interest in quote currency",
+        )  # fmt: skip
+    prior = load_model(PriceModel, "prices", base)
+    book = (books.read_depth(depth), load_model(Liquidity, "liquidity", base_liquidity)) if depth is not None else None
+    found = fitting.fit(fitting.read_candles(candles), resamples)
+    tables, written = fitting.tables(found), []
+    written.append(write_model(out / "prices", fitting.price_model(found, prior, name, candles.name)))
+    if book is not None:
+        tables.append(books.table(book[0]))
+        model = books.liquidity_model(*book, open_interest, name, depth.name)
+        written.append(write_model(out / "liquidity", model))
+    text = (
+        "The intervals are part of the result: with a few weeks of data they are wide, and a run at one end of them "
+        f"tells more than another decimal. Use the model with `prices: {written[0]}`."
+    )
+    conclude("fit", "Fitted models", text, [*tables, fitting.draws_table(found)], {}, out, len(tables))
+    for file in written:
+        typer.echo(f"wrote {printable(file)}")
