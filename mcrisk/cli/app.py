@@ -16,7 +16,7 @@ from typing import NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from mcrisk.cli import calibrations, comparing, configs, explains, machine, replays, results, runs
+from mcrisk.cli import calibrations, comparing, configs, explains, machine, replays, results, runs, scheduling
 from mcrisk.errors import Interrupted, McriskError, printable
 
 app = typer.Typer(
@@ -27,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (runs, results, comparing, configs, replays, explains, calibrations, machine):
+for group in (runs, results, comparing, configs, replays, explains, calibrations, scheduling, machine):
     group.register(app)
 
 _INTERRUPTED = Interrupted(

@@ -18,6 +18,7 @@ KINDS = {
     "feeds": "valuation feed",
     "grids": "time grid",
     "books": "book",
+    "schedules": "schedule",
 }
 """Folder of `configs/` → what one of its files is called in messages. Runs lie at the top of `configs/`."""
 

@@ -14,6 +14,7 @@ def models() -> dict[str, type[BaseModel]]:
     from mcrisk.config.book import BookSpec
     from mcrisk.config.run import RunConfig
     from mcrisk.config.scenario import FeedModel, Grid, Liquidity, PriceModel, Scenario
+    from mcrisk.config.schedule import Schedule
     from mcrisk.config.venue import Venue
 
     return {
@@ -25,6 +26,7 @@ def models() -> dict[str, type[BaseModel]]:
         "feeds": FeedModel,
         "grids": Grid,
         "books": BookSpec,
+        "schedules": Schedule,
     }
 
 
@@ -46,6 +48,8 @@ def guess(reference: str) -> str:
         keys = set(read_yaml(reference))
     except Exception:  # loading it as a run will say what is wrong, with a better message
         return "runs"
+    if {"when", "run"} <= keys:
+        return "schedules"
     return "venues" if {"pre", "post"} & keys and "venues" not in keys else "runs"
 
 
