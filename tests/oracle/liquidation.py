@@ -117,17 +117,20 @@ def unwind(world: World, s: Situation, fund_may: bool) -> None:
     for holder in (world.fund, world.backstop):
         if holder is world.fund and not fund_may:
             continue
+        gain = 0.0
         for side, lot in holder.lots.items():
             price = s.prices[side]
             size = min(lot.size, share * s.left[side]) if price is not None else 0.0
             if size <= 0.0:
                 continue
-            profit = side * size * (price - lot.price)
+            gain += side * size * (price - lot.price)
             lot.remove(size)
             s.left[side] -= size
             world.book.buy(side * size, price)
             world.counts["unwound"] += 1
             if holder is world.fund:
-                world.note("unwinding", None, -side * size, price, 0.0, 0.0, world.fund_gain(profit))
-            else:
-                holder.cash += profit
+                world.note("unwinding", None, -side * size, price, 0.0)
+        if holder is not world.fund:
+            holder.cash += gain
+        elif gain != 0.0:
+            world.note("unwinding", None, 0.0, 0.0, 0.0, 0.0, world.fund_gain(gain))

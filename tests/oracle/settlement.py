@@ -68,12 +68,15 @@ def settle(world: World, price: float) -> None:
 
 def _settle_fund(world: World, price: float) -> float:
     """The fund's inventory at S. Returns what the fund could not bear (already booked as unpaid)."""
-    before = world.unpaid_by_venue
+    before, gain = world.unpaid_by_venue, 0.0
     for side, lot in world.fund.lots.items():
         if lot.size > 0.0:
-            size, profit = lot.size, side * lot.size * (price - lot.price)
+            size = lot.size
+            gain += side * size * (price - lot.price)
             lot.remove(size)
-            world.note("settlement", None, -side * size, price, 0.0, 0.0, world.fund_gain(profit))
+            world.note("settlement", None, -side * size, price, 0.0)
+    if gain != 0.0:
+        world.note("settlement", None, 0.0, price, 0.0, 0.0, world.fund_gain(gain))
     return world.unpaid_by_venue - before
 
 
