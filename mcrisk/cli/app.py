@@ -16,7 +16,18 @@ from typing import NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from mcrisk.cli import calibrations, comparing, configs, explains, machine, replays, results, runs, scheduling
+from mcrisk.cli import (
+    calibrations,
+    comparing,
+    configs,
+    explains,
+    machine,
+    publishing,
+    replays,
+    results,
+    runs,
+    scheduling,
+)
 from mcrisk.errors import Interrupted, McriskError, printable
 
 app = typer.Typer(
@@ -27,7 +38,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (runs, results, comparing, configs, replays, explains, calibrations, scheduling, machine):
+for group in (runs, results, comparing, configs, replays, explains, calibrations, scheduling, publishing, machine):
     group.register(app)
 
 _INTERRUPTED = Interrupted(

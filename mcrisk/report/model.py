@@ -34,6 +34,7 @@ class Cell:
     upper: float | None = None
     range_text: str = ""
     verdict: str = ""
+    link: str = ""  # relative address, already quoted
 
 
 @dataclass

@@ -1,0 +1,114 @@
+"""The page over a results folder: runs with links, headline numbers over time with their intervals. Static files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import quote
+
+from mcrisk.errors import InputError
+from mcrisk.report import charts, charts_more, names, render
+from mcrisk.report import format as fmt
+from mcrisk.report.folder import SHOWN, Entry, entries, known
+from mcrisk.report.model import Cell, Column, Figure, Panel, Section, Table, cell
+
+MOST = 200  # runs of a series in a trend, newest kept
+
+
+def index(folder: str | Path) -> Path:
+    """Write `index.html` into a results folder and return it.
+
+    Raises InputError when the folder does not exist, cannot be written or holds no run.
+    """
+    place = Path(folder)
+    if not place.is_dir():
+        raise InputError("there is no such folder", str(place), "results are folders of .zarr stores", None)
+    found = entries(place)
+    if not found:
+        raise InputError("no run was found", str(place), "runs are .zarr folders", "see `mcrisk run --out`")
+    try:
+        return render.write(place / "index.html", to_html(place, found))
+    except OSError as error:
+        raise InputError("the index cannot be written", str(place), error.strerror, None) from error
+
+
+def to_html(place: Path, found: list[Entry]) -> str:
+    """The finished page."""
+    by_series: dict[str, list[Entry]] = {}
+    for entry in found:
+        by_series.setdefault(entry.series, []).append(entry)
+    sections = [_runs(found)]
+    for k, (series, some) in enumerate(by_series.items()):
+        if len([e for e in some if e.metrics]) > 1:
+            sections.append(_trend(series, some[-MOST:], k))
+    latest = found[-1]
+    lead = f"{len(found)} run{'s' * (len(found) > 1)}, the latest of {latest.made:%Y-%m-%d %H:%M} UTC ({latest.name})."
+    title = f"Results in {fmt.clean(place.resolve().name)}"
+    return render.html("leaf.html.j2", page=render.Leaf("mcrisk results", title, lead, sections))
+
+
+def _runs(found: list[Entry]) -> Section:
+    """One line per run, newest first; the worst venue's numbers."""
+    columns = [Column(t) for t in ("made (UTC)", "series", "run", "state", "worst venue")]
+    columns += [Column(names.label(m), "percent") for m in SHOWN]
+    table = Table("runs", "Runs", [*columns, Column("paths", "count"), Column("fingerprint")], has_intervals=True)
+    for entry in reversed(found):
+        venue = _worst(entry)
+        numbers = entry.metrics.get(venue, {})
+        run = Cell(entry.name, entry.name, link=quote(entry.report)) if entry.report else Cell(entry.name, entry.name)
+        table.add(
+            f"{entry.made:%Y-%m-%d %H:%M}", entry.series, run, entry.state, venue,
+            *(_number(numbers.get(m)) for m in SHOWN),
+            entry.paths if entry.paths is not None else Cell(None, ""), entry.fingerprint,
+        )  # fmt: skip
+    table.note = "Numbers of the headline scenario at the venue whose fund goes most often; a name leads to its report."
+    return Section("runs", "Runs", blocks=[table])
+
+
+def _worst(entry: Entry) -> str:
+    def size(venue: str) -> float:
+        value = entry.metrics[venue].get("p_fund_depleted", (-1.0,) * 3)[0]
+        return value if value == value else -1.0
+
+    return max(entry.metrics, key=size, default="")
+
+
+def _number(bounds: tuple[float, float, float] | None) -> Cell:
+    if bounds is None:
+        return Cell(None, "")
+    return cell(bounds[0], "percent", bounds[1], bounds[2], with_range=True)
+
+
+def _trend(series: str, some: list[Entry], k: int) -> Section:
+    """Headline numbers over time: a panel per number, a line with its band per venue."""
+    venues = list(dict.fromkeys(v for e in some for v in e.metrics))
+    styles = {v: charts.STYLES[i % len(charts.STYLES)] for i, v in enumerate(venues)}
+    panels, moved = [], []
+    for metric in SHOWN:
+        lines = []
+        for venue in venues:
+            points = [
+                (e.made.timestamp(), *e.metrics[venue][metric])
+                for e in some
+                if metric in e.metrics.get(venue, {}) and known(e.metrics[venue][metric])
+            ]
+            if len(points) > 1:
+                lines.append((styles[venue], points))
+                if points[0][3] < points[-1][2] or points[0][2] > points[-1][3]:
+                    moved.append(f"{names.label(metric)} at {venue}")
+        if lines:
+            panels.append(Panel(names.label(metric), charts_more.trend(f"{series}: {names.label(metric)}", lines)))
+    table = Table(f"trend-{k}", "Headline numbers over time",
+                  [Column("made (UTC)"), Column("venue"), *(Column(names.label(m), "percent") for m in SHOWN)],
+                  has_intervals=True)  # fmt: skip
+    for entry in reversed(some):
+        for venue, numbers in entry.metrics.items():
+            table.add(f"{entry.made:%Y-%m-%d %H:%M}", venue, *(_number(numbers.get(m)) for m in SHOWN))
+    see = "Lines are estimates, bands their 95 % intervals. "
+    see += (
+        f"From the first run to the last, the intervals of {fmt.join(moved[:4])} have come apart."
+        if moved
+        else "No interval of the last run lies clear of the first run's."
+    )
+    legend = [(styles[v], v) for v in venues]
+    figure = Figure(f"trend-{k}", f"{series}: headline numbers over time", see, panels, legend, table)
+    return Section(f"series-{k}", series, blocks=[figure])
