@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,7 +11,16 @@ if TYPE_CHECKING:
     from mcrisk.config.load import Override
 
 ConfigArgument = Annotated[str, typer.Argument(metavar="CONFIG", help="YAML file, or the name of a shipped run.")]
-RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Results of a run (a .zarr folder).")]
+
+
+def _store(text: str) -> Any:
+    """A folder as a Path; a URL stays text, because a Path would merge its slashes."""
+    return text if "://" in text else Path(text)
+
+
+RunArgument = Annotated[
+    Path, typer.Argument(metavar="RUN", help="Results of a run: a .zarr folder, or its URL.", parser=_store)
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Set one key, e.g. book.accounts=500. Repeatable."),

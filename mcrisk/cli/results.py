@@ -43,7 +43,8 @@ def report(
     if not wanted:
         raise InputError("no report format given", f"--format {formats}", f"allowed: {', '.join(FORMATS)}", None)
     existing(run)
-    folder = out if out is not None else run.with_suffix("")
+    beside = run if isinstance(run, Path) else Path(Path(run).name)  # the report of a remote run is written here
+    folder = out if out is not None else beside.with_suffix("")
     checks.writable(folder, "the report")
     from mcrisk.report import report as write
 
@@ -92,7 +93,7 @@ def check(run: RunArgument) -> None:
 
 def existing(run: Path) -> dict[str, Any]:
     """The attributes of a results store. Raises InputError when there is none at `run`."""
-    if not run.exists():
+    if isinstance(run, Path) and not run.exists():
         raise InputError("there is no such run", str(run), "results are .zarr folders", "see `mcrisk list`")
     facts = attributes(run)
     if facts is None:
@@ -108,7 +109,12 @@ def existing(run: Path) -> dict[str, Any]:
 def attributes(run: Path) -> dict[str, Any] | None:
     """Root attributes read as JSON, without loading the arrays' libraries; None when it is no Zarr v3 group."""
     try:
-        document = json.loads((run / "zarr.json").read_text())
+        if isinstance(run, Path):
+            document = json.loads((run / "zarr.json").read_text())
+        else:
+            from mcrisk.runs.place import place_of
+
+            document = place_of(run).document() or {}
         return dict(document["attributes"]) if document.get("node_type") == "group" else None
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return None

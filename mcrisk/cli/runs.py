@@ -26,7 +26,8 @@ def run(
         str | None, typer.Option("--scheduler", metavar="ADDRESS", help="Use an existing dask cluster.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="RUN.zarr", help="Results; default runs/NAME.zarr.")
+        str | None,
+        typer.Option("--out", metavar="RUN.zarr", help="Results, a path or s3://…; default runs/NAME.zarr."),
     ] = None,
     settings: SetOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no table.")] = False,
@@ -43,10 +44,11 @@ def run(
         scheduler=("execution.scheduler", scheduler),
     )
     asked = load_config(config, changes)
-    target = out if out is not None else Path("runs") / f"{asked.name}.zarr"
+    target = out if out is not None else f"runs/{asked.name}.zarr"
     checks.usable_backend(asked.execution.backend, f"--backend {asked.execution.backend}")
-    checks.writable(target)
-    checks.enough_space(target, len(asked.venues) * len(asked.scenarios), asked.paths)
+    if "://" not in target:
+        checks.writable(Path(target))
+        checks.enough_space(Path(target), len(asked.venues) * len(asked.scenarios), asked.paths)
 
     from mcrisk.runs import run as compute
 
@@ -56,7 +58,7 @@ def run(
         raise _not_precise(target, missed)
 
 
-def _conclude(target: Path, quiet: bool, *, enforce: bool) -> None:
+def _conclude(target: str, quiet: bool, *, enforce: bool) -> None:
     """The headline on the terminal, and exit code 3 when an enforced limit is red."""
     if quiet and not enforce:
         return
@@ -69,14 +71,14 @@ def _conclude(target: Path, quiet: bool, *, enforce: bool) -> None:
     breached = tables.breaches(view) if enforce else []
     if breached:
         raise LimitBreached(
-            f"{len(breached)} limit(s) breached: {'; '.join(breached)}", str(target), "limits.enforce is true",
+            f"{len(breached)} limit(s) breached: {'; '.join(breached)}", target, "limits.enforce is true",
             "see the report; set limits.enforce=false to only show verdicts",
         )  # fmt: skip
 
 
-def _not_precise(target: Path, missed: list[dict[str, Any]]) -> PrecisionNotReached:
+def _not_precise(target: str, missed: list[dict[str, Any]]) -> PrecisionNotReached:
     told = [f"{m['wish']}: {m['cells_held']} of {m['cells']} cells, farthest {m['worst']}, {m['worst_text']}" for m in missed]
     return PrecisionNotReached(
-        f"{len(missed)} precision target(s) were not reached", str(target), "; ".join(told),
+        f"{len(missed)} precision target(s) were not reached", target, "; ".join(told),
         "the results are complete and kept; raise target.max_paths and repeat the same command to go on",
     )  # fmt: skip

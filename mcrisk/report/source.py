@@ -84,8 +84,8 @@ class Run:
         Raises:
             InputError: the path does not exist or is no results store.
         """
-        place = Path(path)
-        if not place.exists():
+        place = path if "://" in str(path) else Path(path)
+        if isinstance(place, Path) and not place.exists():
             raise InputError(
                 "there is no such run",
                 str(place),

@@ -32,7 +32,7 @@ def run(
 
     Args:
         config: a `RunConfig`, the path of a YAML file, the name of a shipped run, or a mapping.
-        out: the Zarr store; default `runs/NAME.zarr`.
+        out: the Zarr store, a path or a URL (file, s3, memory); default `runs/NAME.zarr`.
         paths: paths per venue and scenario. More than the store has adds blocks; the paths that are there stay.
         backend: auto, jax, native or cupy.
         workers: processes on this machine; default one per core.
@@ -52,7 +52,7 @@ def run(
     }
     changes = [*overrides, *(f"{key}={value}" for key, value in given.items() if value is not None)]
     asked = config if isinstance(config, RunConfig) and not changes else load_config(config, changes)
-    target = Path(out) if out is not None else Path("runs") / f"{asked.name}.zarr"
+    target = out if out is not None else Path("runs") / f"{asked.name}.zarr"
     if workers is not None and scheduler is not None:
         raise InputError(
             "workers and scheduler are both given", None, "a cluster has its own workers", "give one of them"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -25,17 +26,10 @@ class Damage:
 
 def find_missing(store: RunStore) -> list[Damage]:
     """Finished blocks with a file that is absent or empty (lost with a crashed disk). Looks at names and sizes only."""
-    found = []
-    for block in _finished(store):
-        for file in block_files(store, block):
-            try:
-                size = (store.path / file).stat().st_size
-            except OSError:
-                size = 0
-            if size == 0:
-                found.append(Damage(block, f"{file} is missing or empty"))
-                break
-    return found
+    files = {block: [file.as_posix() for file in block_files(store, block)] for block in _finished(store)}
+    sizes = store.place.sizes(chain.from_iterable(files.values()))
+    lost = {block: next((name for name in names if sizes[name] == 0), None) for block, names in files.items()}
+    return [Damage(block, f"{name} is missing or empty") for block, name in lost.items() if name is not None]
 
 
 def find_damage(store: RunStore) -> list[Damage]:

@@ -123,10 +123,11 @@ class Crew:
     Args:
         workers: processes of a local cluster; None = one per usable core. Never more than there are blocks.
         scheduler: address of a running dask cluster instead; its workers must see the store under the same path.
+        here: one worker, a thread of this process, because nobody else can see the store (`memory://`).
     """
 
-    def __init__(self, workers: int | None = None, scheduler: str | None = None) -> None:
-        self.workers, self.scheduler = workers, scheduler
+    def __init__(self, workers: int | None = None, scheduler: str | None = None, here: bool = False) -> None:
+        self.workers, self.scheduler, self.here = 1 if here else workers, scheduler, here
         self._stack, self._size, self._ready = ExitStack(), 0, None
 
     def ready(self, blocks: int) -> tuple[Client, tuple[int, ...]]:
@@ -134,7 +135,7 @@ class Crew:
         wanted = 1 if self.scheduler else min(self.workers or manifest.usable_cores(), blocks)
         if self._ready is None or wanted > self._size:
             self._stack.close()
-            self._ready = self._stack.enter_context(_client(wanted, self.scheduler))
+            self._ready = self._stack.enter_context(_client(wanted, self.scheduler, self.here))
             self._size = wanted
         return self._ready
 
@@ -146,7 +147,7 @@ class Crew:
 
 
 @contextmanager
-def _client(count: int, scheduler: str | None) -> Iterator[tuple[Client, tuple[int, ...]]]:
+def _client(count: int, scheduler: str | None, here: bool) -> Iterator[tuple[Client, tuple[int, ...]]]:
     """A client and the cores local workers are pinned to."""
     if scheduler is not None:
         yield from _remote_client(scheduler)
@@ -155,7 +156,8 @@ def _client(count: int, scheduler: str | None) -> Iterator[tuple[Client, tuple[i
         # A nanny's children get their variables before Python starts, hence before jax is loaded.
         spawn = {**dask.config.get("distributed.nanny.pre-spawn-environ", {}), **environment()}
         local = {
-            "n_workers": count, "threads_per_worker": 1, "processes": True, "host": "127.0.0.1",
+            "n_workers": count, "threads_per_worker": 1, "processes": not here,
+            **({} if here else {"host": "127.0.0.1"}),
             "local_directory": scratch, "silence_logs": logging.CRITICAL,
             # no dashboards; the scheduler's status port is any free one, seen from this machine only
             "dashboard_address": "127.0.0.1:0", "worker_dashboard_address": None,
@@ -163,7 +165,7 @@ def _client(count: int, scheduler: str | None) -> Iterator[tuple[Client, tuple[i
         }  # fmt: skip
         with dask.config.set({**_SETTINGS, "distributed.nanny.pre-spawn-environ": spawn}):
             with LocalCluster(**local) as cluster, Client(cluster) as client:
-                yield client, _cores(count)
+                yield client, () if here else _cores(count)
 
 
 def _remote_client(address: str) -> Iterator[tuple[Client, tuple[int, ...]]]:

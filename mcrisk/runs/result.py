@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
@@ -12,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from mcrisk.errors import InputError
+from mcrisk.runs.place import LocalPlace, place_of
 from mcrisk.runs.store import read_attributes
 
 _MANIFEST = (
@@ -27,7 +29,7 @@ class RunResult:
     `tree` holds everything (`result.tree["bands"]`); the common parts have their own names.
     """
 
-    path: Path
+    path: Path | str
     tree: xr.DataTree
 
     @property
@@ -134,22 +136,25 @@ class RunResult:
 
 def open_run(path: str | Path) -> RunResult:
     """The run stored at `path`, nothing read yet but its metadata. Raises InputError if there is none."""
-    place = Path(path)
-    if read_attributes(place) is None:
+    place = place_of(path)
+    if read_attributes(path) is None:
         raise InputError(
-            "there is no run here" if not place.exists() else "this is not an mcrisk run", str(place),
+            "there is no run here" if place.is_free() else "this is not an mcrisk run", place.text,
             "results are the .zarr folders that `mcrisk run` wrote", "see `mcrisk list`",
         )  # fmt: skip
     try:
-        tree = xr.open_datatree(place, engine="zarr", chunks=None)
+        with warnings.catch_warnings():  # a run at work may be between two states of its consolidated metadata
+            warnings.filterwarnings("ignore", message="Failed to open Zarr store with consolidated", append=False)
+            tree = xr.open_datatree(place.text, engine="zarr", chunks=None)
         missing = {"paths", "blocks", "accounts", "bands"} - set(tree.children)
     except Exception as error:
         raise InputError(
-            "the store cannot be read", str(place), str(error)[:300], "run `mcrisk check` on it, or make the run again"
-        ) from error
+            "the store cannot be read", place.text, str(error)[:300],
+            "run `mcrisk check` on it, or make the run again",
+        ) from error  # fmt: skip
     if missing:
-        raise InputError(f"the store lacks its group /{sorted(missing)[0]}", str(place), None, "make the run again")
-    return RunResult(place, tree)
+        raise InputError(f"the store lacks its group /{sorted(missing)[0]}", place.text, None, "make the run again")
+    return RunResult(Path(path) if isinstance(place, LocalPlace) else place.text, tree)
 
 
 def list_runs(folder: str | Path = "runs") -> list[tuple[Path, dict[str, Any]]]:

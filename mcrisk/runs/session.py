@@ -89,7 +89,7 @@ def run_with(engine: Engine, config: Any, out: str | Path, progress: Progress | 
     identity = fingerprint.identity(resolved, engine.backend, **engine.identity(config))
     with (
         RunStore.open(out, plan, identity, _attributes(config, resolved, engine)) as store,
-        Crew(config.execution.workers, config.execution.scheduler) as crew,
+        Crew(config.execution.workers, config.execution.scheduler, here=store.place.text.startswith("memory:")) as crew,
     ):
         _greet(store, config, progress)
         if not store.created:
@@ -120,7 +120,7 @@ def _compute(store: RunStore, crew: Crew, config: Any, engine: Engine, progress:
 
 def _more(store: RunStore, targets: tuple[Target, ...], progress: Progress) -> int | None:
     """Judge the targets on the finished batch, note how they stand, and say how many paths come next; None = stop."""
-    with xr.open_dataset(store.path, group="metrics", engine="zarr", chunks=None) as metrics:
+    with xr.open_dataset(store.place.text, group="metrics", engine="zarr", chunks=None) as metrics:
         found = precision.standings(targets, metrics)
     paths = precision.next_batch(store.plan.paths, store.plan.block_paths, found)
     facts = [standing.facts() for standing in found]
@@ -166,7 +166,7 @@ def _finish(store: RunStore, config: Any, engine: Engine) -> None:
         )  # fmt: skip
     merge(store)
     store.note()  # the tree below is opened through the consolidated metadata
-    with xr.open_datatree(store.path, engine="zarr", chunks=None) as tree:
+    with xr.open_datatree(store.place.text, engine="zarr", chunks=None) as tree:
         groups = engine.summarise(tree, config)
     for name, dataset in groups.items():
         write_dataset(store, name, dataset)

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import json
 import os
-import shutil
-import uuid
 from collections.abc import Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -25,7 +22,7 @@ from mcrisk.errors import InputError, RunFailed
 from mcrisk.runs import fingerprint as prints
 from mcrisk.runs.layout import block_arrays, lay_out, lay_variants, resize, stored_plan, zarr_settings
 from mcrisk.runs.lock import NAME as LOCK_NAME
-from mcrisk.runs.lock import StoreLock
+from mcrisk.runs.place import LocalPlace, Lock, Place, place_of, reaching, remote_error
 from mcrisk.runs.plan import Block, Plan
 
 FORMAT = 1
@@ -36,11 +33,16 @@ FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 class RunStore:
     """An open, locked store and the plan it holds (its block size and at least its number of paths)."""
 
-    path: Path
+    place: Place
     plan: Plan
     root: zarr.Group
-    lock: StoreLock
+    lock: Lock
     created: bool
+
+    @property
+    def path(self) -> Path | str:
+        """The folder, or the URL of a store elsewhere; `zarr.open_group` and `xarray.open_datatree` take both."""
+        return self.place.path if isinstance(self.place, LocalPlace) else self.place.text
 
     @classmethod
     def open(cls, path: str | Path, plan: Plan, identity: dict[str, Any], attributes: dict[str, Any]) -> RunStore:
@@ -54,35 +56,39 @@ class RunStore:
         Raises:
             InputError: the path cannot be written, is not a run, holds another run, is locked, or the disk is too full.
         """
-        path = Path(path).absolute()
-        with zarr_settings():
-            created = not _is_run(path)
-            if created:
-                _refuse_full(path, plan)
-                created = _create(path, plan, identity, attributes)
-            lock = StoreLock(path)
+        place = place_of(path)
+        with zarr_settings(), reaching(place.text):
+            created, lock = not _is_run(place), None
             try:
-                root = zarr.open_group(str(path), mode="r+", use_consolidated=False)
-                prints.refuse_other(dict(root.attrs["identity"]), identity, str(path))
+                if created:
+                    _refuse_full(place, plan)
+                    if not isinstance(place, LocalPlace):
+                        lock = place.lock()  # a folder appears by a rename; a prefix needs the lock while it is made
+                    created = _create(place, plan, identity, attributes)
+                lock = lock or place.lock()
+                root = zarr.open_group(place.text, mode="r+", use_consolidated=False)
+                prints.refuse_other(dict(root.attrs["identity"]), identity, place.text)
                 plan = _adopt(root, plan)
-                return cls(path, plan, root, lock, created)
+                return cls(place, plan, root, lock, created)
             except BaseException:
-                lock.release()
+                if lock is not None:
+                    lock.release()
                 raise
 
     @classmethod
     def existing(cls, path: str | Path) -> RunStore:
         """Open and lock a store as it is, its plan read from it. Raises InputError if there is none or it is in use."""
-        path = Path(path).absolute()
-        if not path.exists() or not _is_run(path):
-            raise InputError("there is no run here", str(path), None, "see `mcrisk list`")
-        lock = StoreLock(path)
-        try:
-            root = zarr.open_group(str(path), mode="r+", use_consolidated=False)
-            return cls(path, stored_plan(root), root, lock, created=False)
-        except BaseException:
-            lock.release()
-            raise
+        place = place_of(path)
+        if not _is_run(place):
+            raise InputError("there is no run here", place.text, None, "see `mcrisk list`")
+        with reaching(place.text):
+            lock = place.lock()
+            try:
+                root = zarr.open_group(place.text, mode="r+", use_consolidated=False)
+                return cls(place, stored_plan(root), root, lock, created=False)
+            except BaseException:
+                lock.release()
+                raise
 
     # ------------------------------------------------------------------ what is there
     def done(self) -> np.ndarray:
@@ -112,15 +118,14 @@ class RunStore:
 
     def sweep(self) -> None:
         """Remove temporary files that a killed writer left behind."""
-        for leftover in self.path.rglob("*.partial"):
-            leftover.unlink(missing_ok=True)
+        self.place.sweep()
 
     def note(self, **attributes: Any) -> None:
         """Set attributes of the run and refresh the consolidated metadata."""
         with zarr_settings(), failing_clearly(self.path):
             self.root.attrs.update(attributes)
-            zarr.consolidate_metadata(str(self.path))
-            self.root = zarr.open_group(str(self.path), mode="r+", use_consolidated=False)
+            zarr.consolidate_metadata(self.place.text)
+            self.root = zarr.open_group(self.place.text, mode="r+", use_consolidated=False)
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -154,7 +159,7 @@ def write_block(url: str, session: str, plan: Plan, block: Block, result: Any) -
     """
     _check_result(plan, block, result)
     key = (url, session)
-    with zarr_settings(), failing_clearly(Path(url)):
+    with zarr_settings(), failing_clearly(url):
         if key not in _open:
             _open.clear()
             _open[key] = zarr.open_group(url, mode="r+", use_consolidated=True)
@@ -214,7 +219,7 @@ def _check_result(plan: Plan, block: Block, result: Any) -> None:
 
 
 @contextmanager
-def failing_clearly(path: Path):
+def failing_clearly(path: Path | str):
     """Turn errors of the file system into an InputError that says what to do; what is done stays."""
     try:
         yield
@@ -228,65 +233,72 @@ def failing_clearly(path: Path):
             "the results cannot be written", str(path), error.strerror or str(error),
             "check the path and its permissions, or give another --out; repeating the command resumes",
         ) from None  # fmt: skip
+    except Exception as error:
+        if not remote_error(error):
+            raise
+        raise InputError(
+            "the results cannot be written", str(path), f"{type(error).__name__}: {str(error)[:300]}",
+            "check URL, credentials and network; finished blocks are kept, repeating the command resumes",
+        ) from None  # fmt: skip
 
 
 # ---------------------------------------------------------------------- creating and adopting
 def read_attributes(path: str | Path) -> dict[str, Any] | None:
-    """Attributes of the run stored at `path`; None if there is no run. Reads one file, executes nothing."""
-    try:
-        attributes = json.loads((Path(path) / "zarr.json").read_text(encoding="utf-8")).get("attributes", {})
-    except (OSError, ValueError, AttributeError):
-        return None
+    """Attributes of the run stored at a path or URL; None if there is no run. Reads one file, executes nothing."""
+    return _attributes_in(place_of(path).document())
+
+
+def _attributes_in(document: Any) -> dict[str, Any] | None:
+    attributes = document.get("attributes") if isinstance(document, dict) else None
     return attributes if isinstance(attributes, dict) and attributes.get("mcrisk_format") else None
 
 
-def _is_run(path: Path) -> bool:
+def _is_run(place: Place) -> bool:
     """True if a run is there, False if the place is free. Raises InputError for anything else."""
     try:
-        if not path.exists():
-            return False
-        attributes = read_attributes(path)
-        if attributes is None and path.is_dir() and not any(path.iterdir()):
+        attributes = _attributes_in(place.document())
+        if attributes is None and place.is_free():
             return False
     except OSError as error:
-        raise InputError("the output path cannot be read", str(path), error.strerror, "give another --out") from None
+        raise InputError("the output path cannot be read", place.text, error.strerror, "give another --out") from None
     if attributes is None:
         raise InputError(
             "the output path exists and is not an mcrisk run",
-            str(path),
+            place.text,
             "nothing of yours is overwritten",
             "give another --out",
         )
     if attributes["mcrisk_format"] != FORMAT:
         raise InputError(
-            f"the store has format {attributes['mcrisk_format']}, this mcrisk writes {FORMAT}", str(path),
+            f"the store has format {attributes['mcrisk_format']}, this mcrisk writes {FORMAT}", place.text,
             None, "give another --out, or use the version named in its attributes",
         )  # fmt: skip
     return True
 
 
-def _create(path: Path, plan: Plan, identity: dict[str, Any], attributes: dict[str, Any]) -> bool:
-    """Lay the store out beside its place and move it there in one step. False if another run was faster."""
-    building = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.new")
+def _create(place: Place, plan: Plan, identity: dict[str, Any], attributes: dict[str, Any]) -> bool:
+    """Lay the store out aside and bring it to its place in one step. False if another run was faster."""
+
+    def build(folder: str) -> None:
+        root = zarr.create_group(folder, zarr_format=3)
+        lay_out(root, plan)
+        root.attrs.update(_root_attributes(plan, identity, attributes))
+        zarr.consolidate_metadata(folder)
+
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with failing_clearly(path):
-            root = zarr.create_group(str(building), zarr_format=3)
-            lay_out(root, plan)
-            root.attrs.update(_root_attributes(plan, identity, attributes))
-            zarr.consolidate_metadata(str(building))
-            os.rename(building, path)
+        if isinstance(place, LocalPlace):
+            place.path.parent.mkdir(parents=True, exist_ok=True)
+        with failing_clearly(place.text):
+            place.publish(build)
         return True
     except OSError as error:
         raise InputError(
-            "the output folder cannot be made", str(path.parent), error.strerror, "give another --out"
+            "the output folder cannot be made", place.text, error.strerror, "give another --out"
         ) from None
     except InputError:
-        if read_attributes(path) is not None:
+        if _attributes_in(place.document()) is not None:
             return False
         raise
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
 
 
 def _root_attributes(plan: Plan, identity: dict[str, Any], attributes: dict[str, Any]) -> dict[str, Any]:
@@ -340,19 +352,13 @@ def _same_variants(root: zarr.Group, plan: Plan) -> bool:
     return asked == there and stored.variant_fields == plan.variant_fields
 
 
-def _refuse_full(path: Path, plan: Plan) -> None:
+def _refuse_full(place: Place, plan: Plan) -> None:
     """Refuse before computing when the disk has less room than the store will take."""
-    folder = path
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    try:
-        free = shutil.disk_usage(folder).free
-    except OSError:
-        return
-    if free < plan.store_bytes():
+    free = place.free_bytes()
+    if free is not None and free < plan.store_bytes():
         raise InputError(
             f"the store will need about {plan.store_bytes() / 2**20:,.0f} MiB, {free / 2**20:,.0f} MiB are free",
-            str(path), None, "free space, ask for fewer --paths, or give another --out",
+            place.text, None, "free space, ask for fewer --paths, or give another --out",
         )  # fmt: skip
 
 

@@ -166,7 +166,7 @@ def test_a_place_that_cannot_be_written_is_refused(place):
 
 
 def test_a_disk_without_room_is_refused_before_anything_is_written(tmp_path, monkeypatch):
-    monkeypatch.setattr(store_module.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**6, 10**6, 1000))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**6, 10**6, 1000))
     with pytest.raises(InputError, match="MiB are free"):
         opened(tmp_path / "run.zarr")
     assert list(tmp_path.iterdir()) == []
