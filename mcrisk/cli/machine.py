@@ -1,4 +1,4 @@
-"""Commands about this machine: backends, warmup."""
+"""Commands about this machine and what is installed on it: backends, warmup, validate-model."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from mcrisk.cli.options import SetOption, overrides
+from mcrisk.errors import RunFailed
 
 _WHAT = {
     "jax": "portable, XLA on the CPU or a GPU that JAX finds",
@@ -20,6 +21,7 @@ _WHAT = {
 def register(app: typer.Typer) -> None:
     app.command("backends")(backends)
     app.command("warmup")(warmup)
+    app.command("validate-model")(validate_model)
 
 
 def backends() -> None:
@@ -55,3 +57,36 @@ def warmup(
     with tempfile.TemporaryDirectory(prefix="mcrisk-warmup-") as folder:
         compute(short, out=Path(folder) / "warmup.zarr")
     typer.echo("the kernels are compiled")
+
+
+def validate_model(
+    runs: Annotated[int, typer.Option("--runs", min=50, max=100_000, help="Small runs per case.")] = 1000,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**63, help="Of the random numbers.")] = 1,
+) -> None:
+    """Repeat small runs on cases with a known answer: how often do the 95 % intervals hold it?"""
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    from rich.table import Table
+
+    from mcrisk.cli.terminal import console
+    from mcrisk.risk import validation
+
+    low, high = validation.BAND
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for title in ("case", "known answer", "mean estimate", "paths", "runs", "coverage", f"{low:.0%}–{high:.0%}"):
+        table.add_column(title, justify="left" if title == "case" else "right")
+    outside = []
+    for case in validation.cases():
+        found = validation.coverage(case, runs, seed)
+        verdict = "yes" if found.within() else "no"
+        outside += [found.name] if verdict == "no" else []
+        numbers = (f"{found.truth:.5g}", f"{found.mean:.5g}", f"{found.paths:,}", f"{found.runs:,}", f"{found.share:.1%}")
+        table.add_row(found.name, *numbers, verdict)
+    console().print(table)
+    if outside:
+        raise RunFailed(
+            f"{len(outside)} interval(s) do not cover as they should", "; ".join(outside),
+            f"with {runs:,} runs the coverage itself is known to ± {2 * (0.95 * 0.05 / runs) ** 0.5:.1%}",
+            "repeat with more --runs or another --seed; if it persists, report it with `mcrisk backends`",
+        )  # fmt: skip
