@@ -20,6 +20,7 @@ from mcrisk.cli import (
     calibrations,
     comparing,
     configs,
+    decisions,
     explains,
     machine,
     publishing,
@@ -38,7 +39,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (runs, results, comparing, configs, replays, explains, calibrations, scheduling, publishing, machine):
+for group in (
+    runs, results, comparing, configs, replays, explains, calibrations, decisions, scheduling, publishing, machine
+):  # fmt: skip
     group.register(app)
 
 _INTERRUPTED = Interrupted(

@@ -20,10 +20,10 @@ OutOption = Annotated[
 
 
 def register(app: typer.Typer) -> None:
-    app.command("size-fund")(size_fund)
-    app.command("backtest")(backtest)
-    app.command("adl-lab")(adl_lab)
-    app.command("fit")(fit)
+    app.command("size-fund", rich_help_panel="Decide")(size_fund)
+    app.command("backtest", rich_help_panel="Decide")(backtest)
+    app.command("adl-lab", rich_help_panel="Decide")(adl_lab)
+    app.command("fit", rich_help_panel="Decide")(fit)
 
 
 def conclude(

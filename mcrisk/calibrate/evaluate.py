@@ -1,0 +1,141 @@
+"""One rulebook under one scenario → its risk numbers, on draws that all candidates share.
+
+Blocks come straight from `engine.simulate`, in this process or on dask workers. Which paths are drawn depends on
+(seed, scenario name, market name, path) only, so candidates of one seed see the same world (common random numbers), and
+changing numbers of a rulebook compiles nothing again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from mcrisk.config.catalog import suggest
+from mcrisk.config.run import RunConfig
+from mcrisk.config.venue import Venue
+from mcrisk.errors import InputError
+from mcrisk.risk import intervals
+from mcrisk.risk.headline import Context, fund_need, metrics, winners_haircut
+from mcrisk.risk.intervals import Interval
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One evaluation: a run with one venue and one scenario, `paths` paths from the first on."""
+
+    config: RunConfig
+    paths: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a job found: intervals by metric and the per-path values [n] behind those that are means over paths."""
+
+    table: dict[str, Interval]
+    samples: dict[str, Array]
+
+
+Runner = Callable[[Sequence[Job]], list[Outcome]]
+
+
+def job(base: RunConfig, venue: Venue, scenario: str, paths: int, seed: int | None = None, **changes: Any) -> Job:
+    """A job of `base`'s world. `changes` replace whole fields of the run, e.g. scenarios or liquidity."""
+    chosen = tuple(s for s in changes.pop("scenarios", base.scenarios) if s.name == scenario)
+    update: dict[str, Any] = {"venues": (venue,), "scenarios": chosen, **changes}
+    if seed is not None:
+        update["seed"] = seed
+    return Job(base.model_copy(update=update), paths)
+
+
+def evaluate(task: Job) -> Outcome:
+    """Simulate one job in this process."""
+    from mcrisk.engine.simulate import Simulator, prepare
+
+    config = task.config
+    venue, scenario = config.venues[0], config.scenarios[0]
+    sim = Simulator(prepare(config, venue.name, scenario.name))
+    values = sim.block(0, task.paths).paths
+    paths = xr.Dataset({name: ("path", column) for name, column in values.items()})
+    interest = venue.contract.open_interest * sum(m.open_interest_multiple for m in config.markets)
+    return measure(paths, interest, tied_up(config, venue, sim.book) / interest)
+
+
+def tied_up(config: RunConfig, venue: Venue, book: Any) -> float:
+    """Initial margin that the book's positions need at the start, quote."""
+    from mcrisk.book.tiers import initial_margin, tier_arrays
+
+    total, margin = 0.0, venue.pre.margin
+    tiers = tier_arrays(margin)
+    for m, market in enumerate(config.markets):
+        price = market.initial_price or venue.contract.initial_price
+        needed = initial_margin(margin, tiers, book.quantity[:, m], price, venue.contract.contract_size)
+        total += float(needed.sum())
+    return total
+
+
+def measure(paths: xr.Dataset, open_interest: float, margin: float) -> Outcome:
+    """All metrics of `risk.headline` and those that a decision trades them against.
+
+    Args:
+        margin: initial margin tied up over one-sided open interest, known without simulation.
+    """
+    table = {m.name: m.interval for m in metrics(paths, Context(open_interest))}
+    get = lambda name: np.asarray(paths[name].values, np.float64)  # noqa: E731
+    calm = np.isin(get("event_label"), (0, 1))  # neither reset nor cancelled
+    samples = {
+        "p_fund_depleted": np.isfinite(get("depletion_time")).astype(float),
+        "p_adl": (get("adl_accounts") > 0).astype(float),
+        "p_unpaid": (get("unpaid") > 0).astype(float),
+        "winners_haircut_mean": winners_haircut(paths),
+        "liquidated_notional_mean_of_oi": get("liquidated_notional") / open_interest,
+        "avoidable_liquidation": np.where(calm, get("liquidated_notional"), 0.0) / open_interest,
+        "fund_pnl_mean": (get("fund_end") - get("fund_initial")) / open_interest,
+        "fund_need_mean_of_oi": fund_need(paths) / open_interest,
+        "unpaid_mean_of_oi": get("unpaid") / open_interest,
+        "bad_debt_mean_of_oi": get("bad_debt") / open_interest,
+    }
+    for name, values in samples.items():
+        table.setdefault(name, intervals.mean(values))
+    fund = float(get("fund_initial")[0]) / open_interest
+    table |= {"initial_margin": Interval(margin, margin, margin), "fund_size": Interval(fund, fund, fund)}
+    return Outcome(table, samples)
+
+
+def known_metric(name: str, table: dict[str, Interval], where: str) -> None:
+    """Raises InputError with the nearest name unless the metric exists."""
+    if name not in table:
+        raise InputError(
+            f"unknown metric '{name}'", where, "metrics are those of a run, and " + ", ".join(sorted(OWN)),
+            suggest(name, table) or "see /metrics of any run",
+        )  # fmt: skip
+
+
+OWN = ("initial_margin", "fund_size", "winners_haircut_mean", "avoidable_liquidation", "fund_pnl_mean")
+TEXTS = {
+    "initial_margin": "initial margin tied up, of open interest",
+    "fund_size": "insurance fund, of open interest",
+    "avoidable_liquidation": "liquidated notional on paths without reset or cancellation, of open interest",
+    "winners_haircut_mean": "share of winners' profit taken by ADL and settlement cuts, mean",
+    "fund_pnl_mean": "gain of the fund, of open interest",
+    "p_fund_depleted": "probability that the fund is exhausted",
+}
+
+
+@contextmanager
+def runner(workers: int) -> Iterator[Runner]:
+    """How jobs are computed: here, or on `workers` dask processes. Results do not depend on it."""
+    if workers <= 1:
+        yield lambda jobs: [evaluate(task) for task in jobs]
+        return
+    from distributed import Client, LocalCluster
+
+    with LocalCluster(workers, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
+        yield lambda jobs: client.gather(client.map(evaluate, list(jobs), pure=False))

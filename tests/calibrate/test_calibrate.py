@@ -1,0 +1,88 @@
+"""`mcrisk calibrate` on the engine: one tiny study from the command line to a rulebook that loads."""
+
+import json
+
+import pytest
+import yaml
+
+from mcrisk.calibrate import decision as deciding
+from mcrisk.calibrate.evaluate import OWN, Outcome, evaluate, job
+from mcrisk.calibrate.fields import changed, differences, read
+from mcrisk.calibrate.study import Study, candidate, load_study
+from mcrisk.cli.app import execute
+from mcrisk.config.load import load_venue
+from mcrisk.errors import InputError
+from mcrisk.risk.intervals import Interval
+
+TINY = {
+    "name": "tiny", "run": "quickstart", "venue": "kraken-preipo", "scenario": "valuation_reset", "paths": 64,
+    "check_paths": 64, "trials": 3, "batch": 3, "held_out": ["squeeze"],
+    "set": ["book.accounts=120", "book.variant=high", "execution.lane_paths=64", "execution.block_paths=64"],
+    "variables": [{"name": "fund", "fields": ["fund.initial"], "low": 0.0002, "high": 0.3, "log": True}],
+    "objectives": [{"metric": "fund_size"}],
+    "constraints": [{"metric": "p_fund_depleted", "at_most": 0.9}],
+}  # fmt: skip
+
+
+def write(folder, **changes):
+    file = folder / "tiny.yaml"
+    file.write_text(yaml.safe_dump(TINY | changes))
+    return str(file)
+
+
+def test_from_command_to_rulebook(tmp_path, capsys):
+    out = tmp_path / "out"
+    assert execute(["calibrate", write(tmp_path), "--out", str(out)]) == 0
+    said = capsys.readouterr()
+    assert "Recommended: candidate" in said.out and "3 of 3 candidates judged" in said.err
+    venue = load_venue(str(out / "kraken-preipo-tiny.yaml"))
+    assert venue.fund.initial != load_venue("kraken-preipo").fund.initial
+    assert any("mcrisk calibrate tiny" in note.source for note in venue.provenance)
+    page = (out / "calibration.md").read_text()
+    assert "held out: squeeze" in page and "fresh seed: valuation_reset" in page
+    assert execute(["calibrate", write(tmp_path), "--out", str(out)]) == 0  # nothing left to judge: same answer
+    assert said.out.splitlines()[0] == capsys.readouterr().out.splitlines()[0]
+
+
+def test_same_draws_for_every_candidate(tmp_path):
+    study, run, venue = load_study(write(tmp_path))
+    low, high = (candidate(venue, study, {"fund": f}) for f in (0.0, 0.3))
+    one, other = (evaluate(job(run, v, study.scenario, 64)) for v in (low, high))
+    assert one.samples["p_fund_depleted"].mean() > other.samples["p_fund_depleted"].mean()
+    assert (one.samples["p_fund_depleted"] >= other.samples["p_fund_depleted"]).all()  # path by path
+    assert set(OWN) <= set(one.table)
+    assert json.dumps({k: list(v) for k, v in one.table.items()})
+
+
+def test_scaling_moves_every_tier():
+    spec = Study.model_validate(TINY | {"variables": [
+        {"name": "m", "fields": ["pre.margin.tiers.*.initial"], "low": 1, "high": 2, "scale": True}]})  # fmt: skip
+    venue = load_venue("kraken-preipo")
+    before = read(venue, "pre.margin.tiers.*.initial")
+    assert read(candidate(venue, spec, {"m": 1.5}), "pre.margin.tiers.*.initial") == pytest.approx([1.5 * b for b in before])
+    changes = differences(venue, candidate(venue, spec, {"m": 1.5}))
+    assert [path for path, *_ in changes] == [f"pre.margin.tiers.{k}.initial" for k in range(3)]
+
+
+def test_inconsistent_candidates_are_refused_by_the_model():
+    with pytest.raises(InputError, match="not allowed together"):
+        changed(load_venue("kraken-preipo"), {"pre.margin.tiers.0.initial": 0.01}, "here")
+
+
+def test_shipped_example_loads():
+    study, run, venue = load_study("kraken-band")
+    assert venue.name == "kraken-preipo" and [s.name for s in run.scenarios][0] == study.scenario
+
+
+def outcome(p, cost=1.0):
+    return Outcome({"p_fund_depleted": p, "fund_size": Interval(cost, cost, cost)}, {})
+
+
+def test_over_fitting_is_said_aloud():
+    good, bad = Interval(0.01, 0.0, 0.02), Interval(0.1, 0.08, 0.12)
+    spec = Study.model_validate(TINY)
+    checks = [deciding.Check(f"place {k}", outcome(p), outcome(bad)) for k, p in enumerate((good, bad, good))]
+    trial = deciding.search.Trial(0, {"fund": 0.1}, checks[0].chosen.table, (-0.8,))
+    venue = load_venue("kraken-preipo")
+    text = deciding.summary(deciding.Decision(spec, [trial], trial, [trial], venue, venue, checks, None))
+    assert "Over-fitted: p_fund_depleted" in text
