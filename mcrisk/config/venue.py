@@ -467,3 +467,14 @@ class Venue(Model):
     book: str = "max_5x"                    # default leverage mix, by name
     index_type: Literal["feed_based", "self_referential"]
     provenance: tuple[Note, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _computable(self) -> Venue:
+        """Combinations no venue publishes and the engine does not have."""
+        if self.pre.margin.mode != self.post.margin.mode:
+            raise ValueError("pre and post must read their tier tables in one mode; a one-tier marginal table is a whole one")
+        if any(p.margin.mode == "marginal" and p.margin.by == "contracts" for p in (self.pre, self.post)):
+            raise ValueError("marginal tiers counted in contracts have no published deductions; use notional bounds, or mode: whole")
+        if self.backstop.enabled and self.fund.initial > 0.0:
+            raise ValueError("a market has an insurance fund or a backstop vault; set fund.initial: 0 or backstop.enabled: false")
+        return self

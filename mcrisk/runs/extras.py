@@ -134,6 +134,14 @@ def _set(model: Any, path: str, value: Any) -> Any:
     return model.model_copy(update={head: _set(getattr(model, head), rest, value) if rest else value})
 
 
+def _means(share: float, config: Any) -> Any:
+    """Every venue's fund, or the loss its vault bears where it has a vault, set to a share of open interest."""
+    changed = tuple(
+        _set(v, "backstop.loss_capacity" if v.backstop.enabled else "fund.initial", share) for v in config.venues
+    )
+    return config.model_copy(update={"venues": changed})
+
+
 def _venues(path: str, value: Any, config: Any) -> Any:
     return config.model_copy(update={"venues": tuple(_set(v, path, value) for v in config.venues)})
 
@@ -194,7 +202,7 @@ ASSUMPTIONS = (
     ),
     Assumption("depth", partial(_depth, 0.25), partial(_depth, 4.0), "depth within 1 % ÷ 4 / × 4"),
     Assumption(
-        "fund", partial(_venues, "fund.initial", 0.0), partial(_venues, "fund.initial", 0.04), "no fund / 4 % of OI"
+        "fund", partial(_means, 0.0), partial(_means, 0.04), "no fund (or vault capacity) / 4 % of OI"
     ),
     Assumption(
         "settlement price", partial(_cancelled_at, "tick"), partial(_cancelled_at, "last_hour_index"),
