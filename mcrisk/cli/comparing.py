@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mcrisk.cli.options import JsonOption
+from mcrisk.cli.options import JsonOption, location
 from mcrisk.errors import InputError, printable
 
 if TYPE_CHECKING:
@@ -21,7 +21,10 @@ def register(app: typer.Typer) -> None:
 
 
 def compare(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN…", help="The base, then the runs to hold against it.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN RUN…", parser=location, help="The base, then the runs to hold against it."),
+    ],
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Also write compare.html and compare.json there.")
     ] = None,

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 ConfigArgument = Annotated[str, typer.Argument(metavar="CONFIG", help="YAML file, or the name of a shipped run.")]
 
 
-def _store(text: str) -> Any:
+def location(text: str) -> Any:
     """A folder as a Path; a URL stays text, because a Path would merge its slashes."""
     return text if "://" in text else Path(text)
 
 
 RunArgument = Annotated[
-    Path, typer.Argument(metavar="RUN", help="Results of a run: a .zarr folder, or its URL.", parser=_store)
+    Path, typer.Argument(metavar="RUN", help="Results of a run: a .zarr folder, or its URL.", parser=location)
 ]
 SetOption = Annotated[
     list[str] | None,

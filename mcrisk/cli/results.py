@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from mcrisk.cli.options import RunArgument
+from mcrisk.cli.options import JsonOption, QuietOption, RunArgument, location
 from mcrisk.errors import InputError, RunFailed, printable
 
-FORMATS = ("html", "md", "json")
+FORMATS = ("html", "md", "json", "csv", "pdf")
 
 
 def register(app: typer.Typer) -> None:
@@ -25,9 +25,20 @@ def register(app: typer.Typer) -> None:
 def report(
     run: RunArgument,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder; default beside the run.")] = None,
-    formats: Annotated[str, typer.Option("--format", help="Comma-separated: html, md, json.")] = "html,md,json",
+    formats: Annotated[str, typer.Option("--format", help="Comma-separated: html, md, json, csv, pdf.")] = (
+        "html,md,json"
+    ),
+    previous: Annotated[
+        Path | None,
+        typer.Option("--previous", metavar="RUN", parser=location, help="An earlier run; say what changed since."),
+    ] = None,
+    figures: Annotated[
+        Path | None, typer.Option("--figures", metavar="DIR", help="Also every figure as SVG and PNG.")
+    ] = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
-    """Write the report of a run: one offline HTML page, Markdown and JSON."""
+    """Write the report of a run: one offline HTML page, Markdown and JSON; CSV, PDF and figures on request."""
     from mcrisk.cli import checks
     from mcrisk.config.catalog import suggest
 
@@ -46,18 +57,29 @@ def report(
     beside = run if isinstance(run, Path) else Path(Path(run).name)  # the report of a remote run is written here
     folder = out if out is not None else beside.with_suffix("")
     checks.writable(folder, "the report")
+    if previous is not None:
+        existing(previous)
+    if figures is not None:
+        checks.writable(figures, "the figures")
     from mcrisk.report import report as write
 
-    for file in _files(write(run, folder, formats=wanted)):
-        typer.echo(f"wrote {printable(file)}")
+    files = write(run, folder, formats=wanted, previous=previous, figures_dir=figures)
+    if as_json:
+        typer.echo(json.dumps([str(file) for file in files], indent=1))
+    elif not quiet:
+        for file in files:
+            typer.echo(f"wrote {printable(file)}")
 
 
-def show(run: RunArgument) -> None:
+def show(run: RunArgument, as_json: JsonOption = False) -> None:
     """Print the headline table and the verdicts of a run."""
     existing(run)
     from mcrisk.cli import tables
 
     view = tables.load(run)
+    if as_json:
+        typer.echo(tables.as_json(view, attributes(run)))
+        return
     tables.print_facts(view, attributes(run))
     tables.print_headline(view)
     tables.print_verdicts(view)
@@ -65,11 +87,17 @@ def show(run: RunArgument) -> None:
 
 def list_runs(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where results lie.")] = Path("runs"),
+    as_json: JsonOption = False,
 ) -> None:
     """List the results in a folder and the shipped configurations."""
     from mcrisk.config import catalog
 
     found = list(_stores(folder))
+    if as_json:
+        shown = {"results": [_facts(at, facts) for at, facts in found]}
+        shown["configurations"] = {kind: catalog.names(kind) for kind in catalog.KINDS}
+        typer.echo(json.dumps(shown, indent=1))
+        return
     typer.echo(f"results in {printable(folder)}:" if found else f"no results in {printable(folder)}")
     for store, facts in found:
         typer.echo(f"  {printable(store)}  {_line(facts)}")
@@ -129,6 +157,14 @@ def _stores(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
             yield store, facts
 
 
+def _facts(at: Path, facts: dict[str, Any]) -> dict[str, Any]:
+    """What `list --json` says of a store."""
+    config = facts.get("config")
+    config = json.loads(config) if isinstance(config, str) else config or {}
+    shown = {key: facts.get(key) for key in ("fingerprint", "seed", "created", "complete")}
+    return {"path": str(at), "name": config.get("name"), "paths": config.get("paths"), **shown}
+
+
 def _line(facts: dict[str, Any]) -> str:
     config = facts.get("config")
     config = json.loads(config) if isinstance(config, str) else config or {}
@@ -141,8 +177,3 @@ def _line(facts: dict[str, Any]) -> str:
     ]
     return "  ".join(parts)
 
-
-def _files(written: Any) -> list[Any]:
-    if isinstance(written, dict):
-        return list(written.values())
-    return list(written) if isinstance(written, (list, tuple)) else [written]

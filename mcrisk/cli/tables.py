@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from rich.text import Text
 from mcrisk.cli.terminal import console
 from mcrisk.errors import printable
 from mcrisk.report import headline, verdicts
+from mcrisk.report.format import jsonable
 from mcrisk.report.model import Cell
 from mcrisk.report.source import Run
 
@@ -43,6 +45,18 @@ def print_facts(run: Run, facts: dict[str, Any] | None) -> None:
         Text(f"fingerprint {str(facts.get('fingerprint', '?'))[:16]}   seed {printable(facts.get('seed', '?'))}\n"),
         style="dim",
     )
+
+
+def as_json(run: Run, facts: dict[str, Any] | None) -> str:
+    """Facts, lights and headline numbers for machines; NaN becomes null."""
+    facts = facts or {}
+    data = {
+        "run": {"name": run.name, "path": run.path, "paths": run.n_paths, "venues": [v.name for v in run.venues],
+                "scenarios": run.scenarios, "fingerprint": facts.get("fingerprint"), "seed": facts.get("seed")},
+        "limits": headline.verdict_table(run, verdicts.judge(run)).as_json(),
+        "headline": headline.headline_table(run).as_json(),
+    }  # fmt: skip
+    return json.dumps(jsonable(data), indent=1, ensure_ascii=False, allow_nan=False)
 
 
 def print_headline(run: Run) -> None:

@@ -1,4 +1,4 @@
-"""Results that people read: one offline HTML page, Markdown and JSON from a finished store."""
+"""Results that people read: one offline HTML page, Markdown, JSON, CSV, PDF and figures from a finished store."""
 
 from mcrisk.report.build import report
 

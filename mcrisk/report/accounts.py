@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from mcrisk.report import figures
+from mcrisk.report import account_map, figures
 from mcrisk.report import format as fmt
 from mcrisk.report.model import Cell, Column, Section, Table, cell
 from mcrisk.report.source import Run
@@ -51,6 +51,14 @@ def section(run: Run) -> Section:
             table.add(venue.name, ids[a], *row)
     out.lead = _lead(run, data)
     out.blocks.append(table)
+    map_of = account_map.figure(run)
+    if map_of is None:
+        out.missing.append("Leverage and size of the accounts were not stored, so there is no map of them.")
+    else:
+        out.blocks.append(map_of)
+    fair = account_map.fairness(run)
+    if fair is not None:
+        out.blocks.append(fair)
     return out
 
 

@@ -8,14 +8,29 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mcrisk.errors import InputError
-from mcrisk.report import accounts, designs, figures, headline, render, sections, verdicts
+from mcrisk.report import (
+    accounts,
+    clock,
+    compare_page,
+    convergence,
+    designs,
+    drill,
+    export,
+    figures,
+    headline,
+    render,
+    sections,
+    verdicts,
+)
 from mcrisk.report import format as fmt
 from mcrisk.report.answer import Answer, find_answer
 from mcrisk.report.cells import summarise_run
+from mcrisk.report.compare import Comparison, compare, sentence
 from mcrisk.report.model import Section, Table
 from mcrisk.report.source import Run
 
 FORMATS = ("html", "md", "json")
+ALL_FORMATS = (*FORMATS, "csv", "pdf")
 PEOPLE = (("owner", "Owner"), ("purpose", "Purpose"), ("data_date", "Data date"), ("approver", "Approver"))
 
 
@@ -32,43 +47,53 @@ class Page:
     rules: Table
     counts: dict[str, int]
     sections: list[Section]
+    since: str = ""  # what changed since an earlier run, one sentence
 
 
-def report(run_path: str | Path, out_dir: str | Path, formats: Iterable[str] = FORMATS) -> list[Path]:
-    """Write the report of a finished run and return the files, in the order of `formats`.
+def report(
+    run_path: str | Path,
+    out_dir: str | Path,
+    formats: Iterable[str] = FORMATS,
+    previous: str | Path | None = None,
+    figures_dir: str | Path | None = None,
+) -> list[Path]:
+    """Write the report of a finished run and return the files, in the order of `formats`, figures last.
 
     Args:
         run_path: the Zarr store of the run.
-        out_dir: folder for report.html, report.md and report.json; created when missing, files are replaced whole.
-        formats: any of 'html', 'md', 'json'.
+        out_dir: folder for report.html, report.md, report.json, report.pdf and tables/*.csv; created when missing,
+            files are replaced whole.
+        formats: any of 'html', 'md', 'json', 'csv', 'pdf'. A PDF needs an installed Chromium.
+        previous: store of an earlier run; the report then says what changed since.
+        figures_dir: folder for every figure as SVG and PNG.
 
     Raises:
-        InputError: no such run, not a results store, an unfinished run, an unknown format, or a folder that
-            cannot be written.
+        InputError: no such run, not a results store, an unfinished run, an unknown format, no browser for a PDF, or a
+            folder that cannot be written.
+        RunFailed: the browser did not print the PDF.
     """
     wanted = list(dict.fromkeys(formats))
-    unknown = [f for f in wanted if f not in FORMATS]
+    unknown = [f for f in wanted if f not in ALL_FORMATS]
     if unknown or not wanted:
         raise InputError(
             f"unknown report format '{unknown[0]}'" if unknown else "no report format given",
             "--format",
-            f"allowed are {', '.join(FORMATS)}",
+            f"allowed are {', '.join(ALL_FORMATS)}",
             "for example --format html,md",
         )
-    run = Run.open(run_path)
-    if run.attrs.get("complete") is False:
-        raise InputError(
-            "the run is unfinished",
-            run.path,
-            "a report is made from all of its blocks",
-            "repeat the same `mcrisk run` command: it goes on where it stopped",
-        )
-    page = build(run)
-    make = {"html": to_html, "md": to_markdown, "json": to_json}
+    if "pdf" in wanted:
+        export.need_browser()
+    run = _finished(run_path)
+    page = build(run, compare(_finished(previous), run) if previous is not None else None)
     folder = Path(out_dir)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return [render.write(folder / f"report.{name}", make[name](page)) for name in wanted]
+        files = [file for name in wanted for file in _written(page, name, folder)]
+        if figures_dir is not None:
+            from mcrisk.report.plots import save_figures
+
+            files += save_figures(run, figures_dir)
+        return files
     except OSError as error:
         raise InputError(
             "the report cannot be written",
@@ -78,8 +103,32 @@ def report(run_path: str | Path, out_dir: str | Path, formats: Iterable[str] = F
         ) from error
 
 
-def build(run: Run) -> Page:
-    """Decide everything the report says; no format yet."""
+def _finished(path: str | Path) -> Run:
+    """A complete run."""
+    run = Run.open(path)
+    if run.attrs.get("complete") is False:
+        raise InputError(
+            "the run is unfinished",
+            run.path,
+            "a report is made from all of its blocks",
+            "repeat the same `mcrisk run` command: it goes on where it stopped",
+        )
+    return run
+
+
+def _written(page: Page, name: str, folder: Path) -> list[Path]:
+    """The files of one format."""
+    if name == "csv":
+        tables = [page.limits, *(t for s in page.sections for t in s.tables), headline.metrics_table(page.run)]
+        return export.write_csv(tables, folder / "tables")
+    if name == "pdf":
+        return [export.write_pdf(to_html(page), folder / "report.pdf")]
+    make = {"html": to_html, "md": to_markdown, "json": to_json}[name]
+    return [render.write(folder / f"report.{name}", make(page))]
+
+
+def build(run: Run, since: Comparison | None = None) -> Page:
+    """Decide everything the report says; no format yet. `since` is the comparison with an earlier run."""
     judged = verdicts.judge(run)
     cells = summarise_run(run)
     people = run.config.get("report") or {}
@@ -90,12 +139,15 @@ def build(run: Run) -> Page:
         ("paths per cell", fmt.count(run.n_paths)),
     ]
     chapters = [
+        *([compare_page.section(since)] if since is not None else []),
         _holes(run, cells),
         designs.section(run, cells),
         _headline(run),
         _around(run),
+        clock.section(run),
         _money(run, cells),
         accounts.section(run),
+        _paths(run),
         sections.strip_section(run),
         sections.reproduce_section(run, cells),
     ]
@@ -109,6 +161,7 @@ def build(run: Run) -> Page:
         headline.limit_rules(run),
         headline.verdict_counts(judged),
         chapters,
+        f"Since {since.old.name} ({since.old.path}): {sentence(since)}" if since is not None else "",
     )
 
 
@@ -135,6 +188,17 @@ def _around(run: Run) -> Section:
         out.missing.append("Bands around the event were not stored, so there is no fan chart.")
     else:
         out.blocks.append(fan)
+    return out
+
+
+def _paths(run: Run) -> Section:
+    out = Section("paths", "Single paths, and how far to trust the sample")
+    out.blocks.append(drill.table(run))
+    settled = convergence.figure(run)
+    if settled is None:
+        out.missing.append("The sample is too short to show how the numbers settle.")
+    else:
+        out.blocks.append(settled)
     return out
 
 

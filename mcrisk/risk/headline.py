@@ -30,6 +30,7 @@ QUOTE, PROBABILITY, SHARE, COUNT, SECONDS, OF_OI = (
 )
 # who pays for losses, in the order a venue's ladder usually reaches them
 PAYERS = ("traders_loss", "fund_loss", "backstop_loss", "adl_wealth", "settlement_cut", "unpaid")
+DUST = 1e-10  # of one-sided open interest (half a cent on 50 million): what adding up money leaves is no loss
 MAY_BE_NAN = ("depletion_time", "first_adl_time", "first_liquidation_time", "event_time", "deficit_48h")
 
 
@@ -92,7 +93,7 @@ def metrics(paths: xr.Dataset, context: Context) -> list[Metric]:
     """
     if not context.open_interest > 0:
         raise ValueError("open interest must be positive")
-    get = _Reader(paths)
+    get = _Reader(paths, dust=DUST * context.open_interest)
     found: list[Metric] = []
     for group in (_fund, _bad_debt, _adl, _liquidations, _who_paid, _hidden, _times, _after_event):
         for item in group(get, paths, context.level):
@@ -114,10 +115,10 @@ def as_table(found: Sequence[Metric]) -> dict[str, Interval]:
 
 
 class _Reader:
-    """Checked access to per-path variables as float64 [n]."""
+    """Checked access to per-path variables as float64 [n]; amounts nobody pays below `dust` (quote) count as zero."""
 
-    def __init__(self, paths: xr.Dataset) -> None:
-        self.paths = paths
+    def __init__(self, paths: xr.Dataset, dust: float = 0.0) -> None:
+        self.paths, self.dust = paths, dust
 
     def __call__(self, name: str) -> Array:
         if name not in self.paths:
@@ -132,6 +133,8 @@ class _Reader:
                 where="/paths",
                 why="a missing number is never taken as 0",
             )
+        if name in ("unpaid", "bad_debt") and self.dust:
+            values = np.where(np.abs(values) < self.dust, 0.0, values)
         return values
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -15,6 +15,9 @@ import xarray as xr
 from mcrisk.errors import InputError
 from mcrisk.runs.place import LocalPlace, place_of
 from mcrisk.runs.store import read_attributes
+
+if TYPE_CHECKING:
+    from mcrisk.report.plots import Plots
 
 _MANIFEST = (
     "name", "seed", "paths", "fingerprint", "identity", "complete", "backend", "versions", "git", "hardware", "created",
@@ -111,27 +114,38 @@ class RunResult:
             f"{sizes['path']:,} paths, {state}, fingerprint {str(attrs.get('fingerprint'))[:12]}, {self.path}>"
         )
 
+    @cached_property
+    def plot(self) -> Plots:
+        """Figures as matplotlib axes: `result.plot.exceedance("kraken-preipo")`, `.fan()`, `.clock()`, …
+
+        Raises InputError while the run is unfinished.
+        """
+        from mcrisk.report.plots import Plots
+
+        self._finished("metrics")
+        return Plots.of(self.tree, self.path)
+
     def _repr_html_(self) -> str:
-        """The facts and, when finished, the metrics of the last scenario. Everything from outside is escaped."""
+        """The facts and, when finished, the answer and the lights. Everything from outside is escaped."""
         facts = {
             "store": self.path,
             "seed": self.tree.attrs.get("seed"),
             "fingerprint": self.tree.attrs.get("fingerprint"),
         }
         lines = "".join(f"<tr><th>{escape(k)}</th><td>{escape(str(v))}</td></tr>" for k, v in facts.items())
-        return f"<div><p><b>{escape(repr(self).strip('<>'))}</b></p><table>{lines}</table>{self._metric_table()}</div>"
+        return f"<div><p><b>{escape(repr(self).strip('<>'))}</b></p>{self._lights()}<table>{lines}</table></div>"
 
-    def _metric_table(self) -> str:
+    def _lights(self) -> str:
+        """The report's first screen in small; nothing when the run is unfinished or was not made by the real engine."""
         if not self.complete or "value" not in self.tree["metrics"].data_vars:
             return ""
-        data = self.metrics["value"].isel(scenario=-1).sel(bound="estimate").load()
-        head = "".join(f"<th>{escape(str(m))}</th>" for m in data["metric"].values)
-        rows = "".join(
-            f"<tr><th>{escape(str(v))}</th>" + "".join(f"<td>{x:.4g}</td>" for x in row) + "</tr>"
-            for v, row in zip(data["venue"].values, data.transpose("venue", "metric").values)
-        )
-        name = escape(str(data["scenario"].item()))
-        return f"<p>scenario {name}</p><table><tr><th></th>{head}</tr>{rows}</table>"
+        from mcrisk.report import notebook
+        from mcrisk.report.source import Run
+
+        try:
+            return notebook.html(Run(self.tree, str(self.path)))
+        except (KeyError, ValueError, InputError):  # a store with other fields; its numbers are still in `metrics`
+            return ""
 
 
 def open_run(path: str | Path) -> RunResult:

@@ -56,7 +56,7 @@ def write_report(schedule: Schedule, store: Path, folder: Path, previous: Path |
         return
     from mcrisk.report import report
 
-    report(store, folder, formats=schedule.report)
+    report(store, folder, formats=schedule.report, previous=previous)
 
 
 def judge(schedule: Schedule, store: Path, previous: Path | None) -> Judgement:
