@@ -77,6 +77,8 @@ def _ledger_difference(theirs: dict, ours: dict, money: float, size: float) -> s
 
 def _account_difference(theirs: list[dict], ours: list[dict], money: float, size: float, dusty: set) -> str | None:
     for a, b in zip(theirs, ours, strict=True):
+        if b["quantity"] != 0.0 and not _close(a["entry_price"], b["entry_price"], 1e-9 * b["entry_price"]):
+            return f"account {b['account_id']}: entry price {a['entry_price']!r}, oracle {b['entry_price']!r}"
         for name in ("collateral", "realized_pnl", "funding_paid", "fees_paid"):
             if not _close(a[name], b[name], money):
                 return f"account {b['account_id']}: {name} {a[name]!r}, oracle {b[name]!r}"

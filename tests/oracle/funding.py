@@ -67,7 +67,8 @@ def pay(world: World, per_contract: float, basis: float, mark: float) -> None:
     short = sum(due[i] - paid[i] for i in paid)
     covered = world.funding_help = min(short, world.fund.cash - lots_paid)
     missing = short - covered + max(lots, 0.0) - lots_paid
-    others = {"backstop": world.backstop.position, "book": world.book.q, "assignees": world.assignees.q}
+    # whoever trades on the other side is one holder: book and assignees together
+    others = {"backstop": world.backstop.position, "book": world.book.q + world.assignees.q}
     receipts = (
         sum(-x for x in due.values() if x < 0.0)
         + max(-lots, 0.0)
