@@ -476,5 +476,6 @@ class Venue(Model):
         if any(p.margin.mode == "marginal" and p.margin.by == "contracts" for p in (self.pre, self.post)):
             raise ValueError("marginal tiers counted in contracts have no published deductions; use notional bounds, or mode: whole")
         if self.backstop.enabled and self.fund.initial > 0.0:
-            raise ValueError("a market has an insurance fund or a backstop vault; set fund.initial: 0 or backstop.enabled: false")
+            raise ValueError(
+                "a market has an insurance fund or a backstop vault; set fund.initial: 0 or backstop.enabled: false")
         return self

@@ -93,11 +93,11 @@ def test_a_value_inherited_wrongly_is_located_in_the_base(tmp_path):
 def test_overrides_reach_everywhere():
     venue = load_venue(
         "kraken-preipo",
-        ["fund.initial=0.5", "pre.margin.tiers.0.maintenance=0.01", "settlement.notice=2h",
+        ["fund.initial=0", "fund.usable_share=0.5", "pre.margin.tiers.0.maintenance=0.01", "settlement.notice=2h",
          "pre.margin.tiers[1].initial=0.45",
          "post.margin.tiers.*.maintenance=0.005", "pre.mark={kind: index_band, band: 0.01}", "backstop.enabled=true"],
     )  # fmt: skip
-    assert venue.fund.initial == 0.5 and venue.settlement.notice == 7200
+    assert venue.fund.initial == 0 and venue.fund.usable_share == 0.5 and venue.settlement.notice == 7200
     assert venue.pre.margin.tiers[0].maintenance == 0.01 and venue.pre.margin.tiers[1].initial == 0.45
     assert {tier.maintenance for tier in venue.post.margin.tiers} == {0.005}
     assert venue.pre.mark.band == 0.01 and venue.backstop.enabled is True
