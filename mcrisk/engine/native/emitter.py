@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from mcrisk.engine.native.graph import Block, Const, Eqn, Operand, Unsupported, Value, View, layout, operand_roots, reads
+from mcrisk.engine.native.graph import Block, Const, Eqn, Operand, Value, View, layout, operand_roots, reads
 from mcrisk.engine.native.primitives import C_TYPE, REDUCTIONS, SLOT_TYPE, Call, literal, scalar_text
 
 FLOW = ("cond", "for", "while", "rest", "scatter", "assemble", "foreach")
@@ -373,10 +373,12 @@ class BlockWriter:
         value = from_slot(self.buffer(base.root), " + ".join(parts), base.dtype)
         if p["mode"] != "drop":
             return value
-        if p["fill"] != "default":
-            raise Unsupported("gather with a fill value of its own")
-        fill = {"float64": "NAN", "bool": "true", "int32": "INT32_MIN", "int64": "INT64_MIN", "uint32": "UINT32_MAX",
-                "uint64": "UINT64_MAX"}[base.dtype]
+        fill = p["fill"]
+        if fill is None:
+            fill = {"float64": "NAN", "bool": "true", "int32": "INT32_MIN", "int64": "INT64_MIN", "uint32": "UINT32_MAX",
+                    "uint64": "UINT64_MAX"}[base.dtype]
+        else:
+            fill = literal(fill, base.dtype)
         return f"(({' && '.join(inside)}) ? {value} : {fill})"
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from mcrisk.engine.native.graph import Const, Operand, Unsupported, View, layout, squeezed, whole
 
 _JOIN = {"scatter": "set", "scatter-add": "add", "scatter-mul": "mul", "scatter-min": "min", "scatter-max": "max"}
@@ -72,7 +74,7 @@ def gather(build: Any, eqn: Any, ins: list[Operand]) -> Operand:
         return _as_view(build, operand, starts, limits, steps, squeezed(shape), out_strides)
     fill = eqn.params.get("fill_value")
     params = {"strides": out_strides, "steps": steps, "limits": limits, "mode": mode,
-              "fill": "default" if fill is None else repr(fill)}
+              "fill": None if fill is None else np.asarray(fill).item()}
     if not operand.root.shape:
         raise Unsupported("gather from a single element with positions that may lie outside")
     base = View(operand.root, operand.shape, operand.strides, operand.offset, operand.dyn)

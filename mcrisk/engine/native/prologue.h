@@ -61,12 +61,12 @@ static inline int64_t clip64(int64_t i, int64_t last) { return i < 0 ? 0 : i > l
   static inline T rem_##N(T a, T b) { return b == 0 ? a : b == (T)-1 && (T)-1 < 0 ? (T)0 : (T)(a % b); }
 DIVIDE(int32, int32_t) DIVIDE(int64, int64_t) DIVIDE(uint32, uint32_t) DIVIDE(uint64, uint64_t)
 
-#define SHIFTS(N, T, U, W) \
+#define SHIFTS(N, T, U, S, W) \
   static inline T shift_left_##N(T a, T n) { return (U)n < W ? (T)((U)a << n) : (T)0; } \
   static inline T shift_right_logical_##N(T a, T n) { return (U)n < W ? (T)((U)a >> n) : (T)0; } \
-  static inline T shift_right_arithmetic_##N(T a, T n) { return (U)n < W ? (T)(a >> n) : a < (T)0 ? (T)-1 : (T)0; }
-SHIFTS(int32, int32_t, uint32_t, 32) SHIFTS(uint32, uint32_t, uint32_t, 32)
-SHIFTS(int64, int64_t, uint64_t, 64) SHIFTS(uint64, uint64_t, uint64_t, 64)
+  static inline T shift_right_arithmetic_##N(T a, T n) { return (T)((S)a >> ((U)n < W ? n : (T)(W - 1))); }
+SHIFTS(int32, int32_t, uint32_t, int32_t, 32) SHIFTS(uint32, uint32_t, uint32_t, int32_t, 32)
+SHIFTS(int64, int64_t, uint64_t, int64_t, 64) SHIFTS(uint64, uint64_t, uint64_t, int64_t, 64)
 
 static inline int64_t real_to_int64(double x) {
   return x != x ? 0 : x >= 9223372036854775808.0 ? INT64_MAX : x <= -9223372036854775808.0 ? INT64_MIN : (int64_t)x;

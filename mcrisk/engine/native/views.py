@@ -57,7 +57,8 @@ class Builder:
             return [self.reduce(eqn, ins[0])]
         if name not in SCALAR:
             raise Unsupported(f"the primitive '{name}'")
-        return [self.pointwise(name, ins, _shape(eqn), _dtype(eqn), eqn.params)]
+        spread = [_spread(o, tuple(v.aval.shape), _shape(eqn)) for o, v in zip(ins, eqn.invars)]
+        return [self.pointwise(name, spread, _shape(eqn), _dtype(eqn), eqn.params)]
 
     def constant(self, value: Any) -> Operand:
         """A literal, or a table of the source for an array."""
@@ -346,6 +347,16 @@ def _shape(eqn: Any) -> tuple[int, ...]:
 
 def _dtype(eqn: Any) -> str:
     return eqn.outvars[0].aval.dtype.name
+
+
+def _spread(operand: Operand, old: tuple[int, ...], new: tuple[int, ...]) -> Operand:
+    """An operand whose axes of length one stand for the length of the result's."""
+    if isinstance(operand, Const) or len(old) != len(new) or operand.shape == squeezed(new):
+        return operand
+    strides = iter(operand.strides)
+    full = [next(strides) if n != 1 else 0 for n in old]
+    kept = tuple(s for s, n in zip(full, new) if n != 1)
+    return View(operand.root, squeezed(new), kept, operand.offset, operand.dyn)
 
 
 def _is_scalar(operand: Operand) -> bool:
