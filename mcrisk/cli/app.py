@@ -7,11 +7,12 @@ was not reached, 130 interrupted.
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.exceptions import TyperException
@@ -33,9 +34,8 @@ from mcrisk.errors import Interrupted, McriskError, printable
 
 app = typer.Typer(
     name="mcrisk",
-    help="Monte Carlo risk of pre-IPO perpetual futures: venue rulebooks applied to every account on every path.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -43,6 +43,48 @@ for group in (
     runs, results, comparing, configs, replays, explains, calibrations, decisions, scheduling, publishing, machine
 ):  # fmt: skip
     group.register(app)
+TASKS = {
+    "Compute": ("run", "warmup"),
+    "Look at results": ("report", "show", "compare", "list", "check"),
+    "Look into single paths": ("explain", "replay", "incidents"),
+    "Decide": (),
+    "Watch over time": ("schedule", "index", "serve"),
+    "Prepare": ("validate", "venues", "schema", "backends", "validate-model"),
+}
+"""Help by task: commands that name no panel of their own, in reading order; others say `rich_help_panel`."""
+
+
+def _by_task(entry: Any) -> tuple[int, int]:
+    """Gives a command its panel, and its place in the help."""
+    name = entry.name or ""
+    panel = next((task for task, names in TASKS.items() if name in names), None)
+    if panel is not None:
+        entry.rich_help_panel = panel
+    names = TASKS.get(entry.rich_help_panel, ())
+    order = list(TASKS)
+    place = order.index(entry.rich_help_panel) if entry.rich_help_panel in order else len(order)
+    return place, names.index(name) if name in names else len(names)
+
+
+app.registered_commands.sort(key=_by_task)
+app.registered_groups.sort(key=_by_task)
+
+
+@app.callback()
+def _options(
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Tracebacks of defects and log lines of libraries.")
+    ] = False,
+) -> None:
+    """Monte Carlo risk of pre-IPO perpetual futures: venue rulebooks applied to every account on every path."""
+    if verbose:
+        os.environ["MCRISK_DEBUG"] = "1"
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S")
+
+
+_UNUSABLE = {  # a name of the user's that the file system refuses, wherever it is first touched
+    errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENXIO,
+}  # fmt: skip
 
 _INTERRUPTED = Interrupted(
     "interrupted", None, "finished blocks are kept", "the same command again continues where this one stopped"
@@ -91,6 +133,10 @@ def _unexpected(error: Exception) -> int:
             "  do:    free some space, then run the same command again; it continues",
             err=True,
         )
+        return 2
+    if isinstance(error, OSError) and error.filename is not None and error.errno in _UNUSABLE:
+        place = printable(error.filename)[:200]
+        typer.echo(f"error: a path cannot be used: {os.strerror(error.errno)}\n  where: {place}", err=True)
         return 2
     if os.environ.get("MCRISK_DEBUG"):
         traceback.print_exception(error)

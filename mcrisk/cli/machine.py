@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mcrisk.cli.options import SetOption, overrides
+from mcrisk.cli.options import JsonOption, SetOption, overrides
 from mcrisk.errors import RunFailed
 
 _WHAT = {
@@ -24,10 +25,15 @@ def register(app: typer.Typer) -> None:
     app.command("validate-model")(validate_model)
 
 
-def backends() -> None:
+def backends(as_json: JsonOption = False) -> None:
     """Say which backends can be used here."""
     from mcrisk.cli.checks import backend_state
 
+    if as_json:
+        states = {name: backend_state(name) for name in _WHAT}
+        told = {name: {"ready": why is None, "why": why, "what": _WHAT[name]} for name, why in states.items()}
+        typer.echo(json.dumps(told, indent=1))
+        return
     for name, what in _WHAT.items():
         state = backend_state(name)
         typer.echo(f"{name:<8}{'ready' if state is None else 'absent':<8}{what}" + (f" — {state}" if state else ""))

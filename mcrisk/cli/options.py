@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +12,25 @@ import typer
 if TYPE_CHECKING:
     from mcrisk.config.load import Override
 
-ConfigArgument = Annotated[str, typer.Argument(metavar="CONFIG", help="YAML file, or the name of a shipped run.")]
+
+def names_and_files(kind: str) -> Callable[[str], list[str]]:
+    """Shell completion: shipped names of a kind, then files that begin like that."""
+
+    def complete(incomplete: str) -> list[str]:
+        from mcrisk.config import catalog
+
+        names = [name for name in catalog.names(kind) if name.startswith(incomplete)]
+        return names + sorted(glob.glob(glob.escape(incomplete) + "*"))[:200]
+
+    return complete
+
+
+ConfigArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="CONFIG", help="YAML file, or the name of a shipped run.", autocompletion=names_and_files("runs")
+    ),
+]
 
 
 def location(text: str) -> Any:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mcrisk.cli.options import ConfigArgument, SetOption, overrides
+from mcrisk.cli.options import ConfigArgument, JsonOption, SetOption, overrides
 from mcrisk.errors import LimitBreached, PrecisionNotReached, printable
 
 
@@ -31,6 +31,7 @@ def run(
     ] = None,
     settings: SetOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no table.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Compute a run. The same command again continues one that was interrupted."""
     from mcrisk.cli import checks
@@ -53,19 +54,21 @@ def run(
     from mcrisk.runs import run as compute
 
     done = compute(asked, out=target, quiet=quiet)
-    _conclude(target, quiet, enforce=asked.limits.enforce)
+    _conclude(target, quiet, as_json, enforce=asked.limits.enforce)
     if asked.target and (missed := done.missed_targets):
         raise _not_precise(target, missed)
 
 
-def _conclude(target: str, quiet: bool, *, enforce: bool) -> None:
+def _conclude(target: str, quiet: bool, as_json: bool, *, enforce: bool) -> None:
     """The headline on the terminal, and exit code 3 when an enforced limit is red."""
-    if quiet and not enforce:
+    if quiet and not enforce and not as_json:
         return
     from mcrisk.cli import tables
 
     view = tables.load(target)
-    if not quiet:
+    if as_json:
+        typer.echo(tables.as_json(view, dict(view.attrs)))
+    elif not quiet:
         tables.print_headline(view)
         typer.echo(f"\nresults: {printable(target)}   next: mcrisk report {printable(target)}")
     breached = tables.breaches(view) if enforce else []

@@ -11,14 +11,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mcrisk.cli.options import JsonOption, QuietOption
+from mcrisk.cli.options import JsonOption, QuietOption, names_and_files
 from mcrisk.errors import InputError, Interrupted, printable
 
 if TYPE_CHECKING:
     from mcrisk.config.schedule import Schedule
     from mcrisk.schedules.once import Outcome
 
-ScheduleArgument = Annotated[str, typer.Argument(metavar="SCHEDULE", help="YAML file, or a name in configs/schedules.")]
+ScheduleArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="SCHEDULE",
+        help="YAML file, or a name in configs/schedules.",
+        autocompletion=names_and_files("schedules"),
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:

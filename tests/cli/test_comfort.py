@@ -1,0 +1,69 @@
+"""Help by task, shell completion, answers as JSON, silence when asked."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mcrisk.cli.app import TASKS, app
+from tests.report.synthetic import write_store
+
+SCRIPT = Path(sys.executable).parent / "mcrisk"
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    options = {"paths": 64, "accounts": 4, "venues": ("kraken-preipo",), "scenarios": ("combined",)}
+    return write_store(tmp_path_factory.mktemp("store") / "runs" / "one.zarr", **options)
+
+
+def test_help_is_organised_by_task_and_no_command_is_left_over(mcrisk):
+    said = mcrisk("--help").out
+    places = [said.index(f"─ {task} ─") for task in TASKS]
+    assert places == sorted(places) and "─ Commands ─" not in said
+    panels = {c.name: c.rich_help_panel for c in app.registered_commands}
+    assert set(panels.values()) <= set(TASKS)
+
+
+def test_help_is_fast():
+    best = 9.0
+    for _ in range(3):
+        started = time.process_time(), os.times().children_user + os.times().children_system
+        subprocess.run([SCRIPT, "--help"], capture_output=True, check=True)
+        best = min(best, os.times().children_user + os.times().children_system - started[1])
+    assert best < 0.5  # processor time: the machine may be busy
+
+
+@pytest.mark.parametrize(
+    "words, expected",
+    [("mcrisk sch", "schedule"), ("mcrisk run quick", "quickstart"), ("mcrisk schedule once ni", "nightly")],
+)
+def test_shells_complete_commands_and_shipped_names(words, expected):
+    environment = {**os.environ, "_MCRISK_COMPLETE": "complete_bash", "COMP_WORDS": words,
+                   "COMP_CWORD": str(words.count(" "))}  # fmt: skip
+    done = subprocess.run([SCRIPT], capture_output=True, text=True, env=environment)
+    assert expected in done.stdout.split()
+
+
+def test_answers_as_json(mcrisk, store, tmp_path):
+    shown = json.loads(mcrisk("show", store, "--json").out)
+    assert shown["run"]["venues"] == ["kraken-preipo"] and shown["limits"]["rows"]
+    listed = json.loads(mcrisk("list", store.parent, "--json").out)
+    assert listed["results"][0]["name"] == "quickstart" and "nightly" in listed["configurations"]["schedules"]
+    assert "jax" in json.loads(mcrisk("backends", "--json").out)
+    files = json.loads(mcrisk("report", store, "--out", tmp_path / "r", "--format", "md,csv", "--json").out)
+    assert all(Path(file).is_file() for file in files)
+
+
+def test_quiet_is_silent(mcrisk, store, tmp_path):
+    said = mcrisk("report", store, "--out", tmp_path / "r", "--format", "md", "--quiet")
+    assert said.code == 0 and said.text == ""
+
+
+def test_report_refuses_a_missing_previous_run(mcrisk, store, tmp_path):
+    said = mcrisk("report", store, "--previous", tmp_path / "none.zarr")
+    assert said.code == 2 and "no such run" in said.err
