@@ -1,4 +1,4 @@
-"""`mcrisk replay`: one given price path through one venue's rulebook, to the cent."""
+"""`mcrisk replay` and `mcrisk incidents`: a given price path, or a known incident, through one venue's rulebook."""
 
 from __future__ import annotations
 
@@ -8,32 +8,109 @@ from typing import Annotated
 import typer
 
 from mcrisk.cli.options import SetOption, overrides
-from mcrisk.errors import printable
+from mcrisk.errors import InputError, printable
 
 
 def register(app: typer.Typer) -> None:
     app.command("replay")(replay)
+    app.command("incidents")(incidents)
 
 
 def replay(
-    venue: Annotated[str, typer.Option("--venue", metavar="V", help="Name or file of a venue profile.")],
-    prices: Annotated[Path, typer.Option("--prices", metavar="FILE", help="CSV or Parquet, one row per step.")],
-    accounts: Annotated[Path, typer.Option("--accounts", metavar="FILE", help="CSV or Parquet, one row per position.")],
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for market, ledger, accounts and summary.")],
+    venue: Annotated[str | None, typer.Option("--venue", metavar="V", help="Name or file of a venue profile.")] = None,
+    prices: Annotated[
+        Path | None, typer.Option("--prices", metavar="FILE", help="CSV or Parquet, one row per step.")
+    ] = None,
+    accounts: Annotated[
+        Path | None, typer.Option("--accounts", metavar="FILE", help="CSV or Parquet, one row per position.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Folder for market, ledger, accounts and summary.")
+    ] = None,
     events: Annotated[
         Path | None, typer.Option("--events", metavar="FILE", help="YAML or CSV of life-cycle events.")
+    ] = None,
+    incident: Annotated[
+        str | None, typer.Option("--incident", metavar="NAME", help="A shipped incident instead of files of your own.")
     ] = None,
     settings: SetOption = None,
 ) -> None:
     """Replay given prices through a venue's rulebook and write the full ledger."""
+    if incident is not None:
+        _incident(incident, {"--venue": venue, "--prices": prices, "--accounts": accounts, "--events": events,
+                             "--set": settings}, out)  # fmt: skip
+        return
+    missing = [name for name, value in (("--venue", venue), ("--prices", prices), ("--accounts", accounts), ("--out", out))
+               if value is None]  # fmt: skip
+    if missing:
+        raise InputError(f"{', '.join(missing)} not given", "mcrisk replay",
+                         "a replay needs a venue, prices, accounts and a place to write", "or --incident NAME")
     from mcrisk.cli import checks
     from mcrisk.config.load import load_venue
 
     profile = load_venue(venue, overrides(settings))
     checks.writable(out)
+    from mcrisk.runs.explain import prepare_jax
+
+    prepare_jax()  # compiled steps are kept: the next replay of a venue starts at once
     from mcrisk.replay import replay as compute
     from mcrisk.replay.write import write_replay
 
     result = compute(profile, prices, accounts, events=events)
-    for file in write_replay(result, out):
+    for file in write_replay(result, out, dates=bool(result.summary["dates"])):
         typer.echo(f"wrote {printable(file)}")
+
+
+def _incident(name: str, others: dict[str, object], out: Path | None) -> None:
+    given = [option for option, value in others.items() if value]
+    if given:
+        raise InputError(f"--incident and {', '.join(given)} are both given", f"--incident {name}",
+                         "an incident brings its own venue, prices and accounts", "give one or the other")
+    from mcrisk.cli import checks
+    from mcrisk.replay.incidents import load_incident, replay_incident
+
+    incident = load_incident(name)
+    if out is not None:
+        checks.writable(out)
+    from mcrisk.runs.explain import prepare_jax
+
+    prepare_jax()
+    told = replay_incident(incident)
+    _print(told)
+    if out is None:
+        return
+    from mcrisk.replay.write import write_replay
+
+    for file in write_replay(told.result, out):
+        typer.echo(f"wrote {printable(file)}")
+    for file, frame in (("comparison.csv", told.comparison), ("prices.csv", told.prices)):
+        frame.to_csv(out / file, index=False)
+        typer.echo(f"wrote {printable(out / file)}")
+
+
+def _print(told) -> None:
+    from rich.table import Table
+
+    from mcrisk.cli.terminal import console
+    from mcrisk.replay.pages import number
+
+    screen = console()
+    screen.print(printable(told.incident.title), style="bold", markup=False, highlight=False)
+    screen.print(printable(told.incident.what_happened.strip()) + "\n", markup=False, highlight=False)
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for title in ("what", "reported", "simulated", "unit", "met by choice", "source"):
+        table.add_column(title, justify="right" if title in ("reported", "simulated") else "left", overflow="fold")
+    for row in told.comparison.itertuples():
+        table.add_row(printable(row.what), number(row.reported), number(row.simulated), row.unit,
+                      "yes" if row.chosen_to_meet else "", printable(f"{row.source} ({row.marker})"))
+    screen.print(table)
+    screen.print("\nnot public: " + "; ".join(map(printable, told.incident.not_public)), markup=False, highlight=False)
+    screen.print("\n" + printable(told.incident.reading.strip()), markup=False, highlight=False)
+
+
+def incidents() -> None:
+    """List the shipped incidents."""
+    from mcrisk.replay.incidents import load_incident, names
+
+    for name in names():
+        typer.echo(f"{name:32}{printable(load_incident(name).title)}")

@@ -39,6 +39,6 @@ def replay(venue: Venue | str | Path, prices: Any, accounts: Any, events: Any = 
                        keeper)
     ledger = build_ledger(recording, keeper, book.account_id, times)
     summary = summarize(recording, profile.backstop.enabled) | {
-        "venue": profile.name, "rows": given.rows, "accounts": len(book), "remarks": list(given.remarks),
+        "venue": profile.name, "dates": given.dates, "rows": given.rows, "accounts": len(book), "remarks": list(given.remarks),
     }
     return ReplayResult(build_market(recording, times), ledger, build_accounts(recording, keeper, book.account_id, ledger), summary)

@@ -63,7 +63,7 @@ def explain(run: RunResult | str | Path, venue: str, scenario: str, path: int, a
         InputError: no such run, venue, scenario, path, account or market.
         RunFailed: the path does not come out as it is stored (another version of mcrisk, jax or processor).
     """
-    _prepare_jax()
+    prepare_jax()
     from mcrisk.config.load import load_config
     from mcrisk.engine.simulate import prepare, simulator
 
@@ -111,7 +111,7 @@ NOTES = (
 )
 
 
-def _prepare_jax() -> None:
+def prepare_jax() -> None:
     """The settings of a worker, where jax is not loaded yet; compiled steps are kept in the same folder."""
     import sys
 

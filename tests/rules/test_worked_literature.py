@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
-from tests.rules.harness import Index, row
 
 from mcrisk.config.load import load_venue
 from mcrisk.config.venue import BlendIndex
 from mcrisk.rules import literature as paper
 from mcrisk.rules.calculator import bankruptcy_price
+from tests.rules.harness import Index, row
 
 
 def test_w_xyz_9_alternative_settlement_date():

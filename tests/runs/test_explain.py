@@ -12,7 +12,7 @@ import pytest
 
 import mcrisk
 from mcrisk.errors import InputError, RunFailed
-from mcrisk.runs.explain import _prepare_jax, explain
+from mcrisk.runs.explain import prepare_jax, explain
 
 SETTINGS = (
     "scenarios=[combined]", "paths=64", "execution.lane_paths=32", "execution.block_paths=32", "book.accounts=40",
@@ -21,7 +21,7 @@ SETTINGS = (
 
 
 def made(folder, venues: str, *more: str):
-    _prepare_jax()
+    prepare_jax()
     return mcrisk.run("quickstart", out=folder / "run.zarr", overrides=(f"venues=[{venues}]", *SETTINGS, *more), quiet=True)
 
 
