@@ -10,6 +10,8 @@ from mcrisk.config.load import load_venue
 from mcrisk.config.venue import BlendIndex
 from mcrisk.rules import literature as paper
 from mcrisk.rules.calculator import bankruptcy_price
+from tests.oracle.replay import replay
+from tests.oracle.venues import account, path, venue
 from tests.rules.harness import Index, row
 
 
@@ -28,10 +30,18 @@ def test_w_okx_1_adl_fund_threshold():
     assert (adl.trigger, adl.drawdown_of, adl.drawdown, adl.drawdown_window) == ("fund_drawdown", "peak", 0.3, 28800.0)
 
 
-def test_w_kr_2_assignment_adds_up():
-    """Book and assignment make the position. What one provider received (184,317) contradicts an equal split: not tested."""
-    assert 1_007_379 + 752_621 == 1_760_000
-    assert 300_000 - 300_000 == 0  # the second contract found its whole size in the book
+@pytest.mark.parametrize(("size", "depth", "assigned"), [(1_760_000, 1_007_379, 752_621), (300_000, 300_000, 0)])
+def test_w_kr_2_what_the_book_does_not_take_is_assigned(size, depth, assigned):
+    """Sizes of the official example on a linear contract. What one provider received (184,317) contradicts the equal
+    split of the same page, so nothing is tested about who receives how much.
+    """
+    ladder = {"kind": "band_then_assignment", "assignment_capacity": 1.0}
+    made = venue(liquidation=ladder, adl={"trigger": "fund_empty", "rank": "pnl_leverage", "price": "bankruptcy"},
+                 contract={"initial_price": 1.0, "open_interest": 1e7})
+    rows = path(1.0, 0.94, depth=[None, depth * 0.94])
+    told = replay(made, rows, [account("L", size, 1.0, 0.1001 * size), account("S", -size, 1.0, size)])
+    closed = {entry["event"]: -entry["quantity"] for entry in told.ledger if entry["account_id"] == "L"}
+    assert closed.get("liquidation", 0.0) == pytest.approx(depth) and closed.get("assignment", 0.0) == pytest.approx(assigned)
 
 
 def test_w_by_1_adl_by_drawdown():
