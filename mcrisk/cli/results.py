@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from mcrisk.cli.damage import readable
 from mcrisk.cli.options import JsonOption, QuietOption, RunArgument, location
 from mcrisk.errors import InputError, RunFailed, printable
 
@@ -63,7 +64,8 @@ def report(
         checks.writable(figures, "the figures")
     from mcrisk.report import report as write
 
-    files = write(run, folder, formats=wanted, previous=previous, figures_dir=figures)
+    with readable(run):
+        files = write(run, folder, formats=wanted, previous=previous, figures_dir=figures)
     if as_json:
         typer.echo(json.dumps([str(file) for file in files], indent=1))
     elif not quiet:
@@ -76,13 +78,14 @@ def show(run: RunArgument, as_json: JsonOption = False) -> None:
     existing(run)
     from mcrisk.cli import tables
 
-    view = tables.load(run)
-    if as_json:
-        typer.echo(tables.as_json(view, attributes(run)))
-        return
-    tables.print_facts(view, attributes(run))
-    tables.print_headline(view)
-    tables.print_verdicts(view)
+    with readable(run):
+        view = tables.load(run)
+        if as_json:
+            typer.echo(tables.as_json(view, attributes(run)))
+            return
+        tables.print_facts(view, attributes(run))
+        tables.print_headline(view)
+        tables.print_verdicts(view)
 
 
 def list_runs(
