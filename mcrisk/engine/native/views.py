@@ -382,7 +382,7 @@ def _folded(prim: str, ins: list[Any], dtype: str) -> Const | None:
 
 
 def _simplified(prim: str, ins: list[Operand], dtype: str) -> Operand | None:
-    """Operands that make an equation superfluous without changing a bit."""
+    """Operands that make an equation superfluous; nothing but the sign of a zero can change."""
     if prim == "select_n":
         if len(ins) != 3 or ins[0].dtype != "bool":
             raise Unsupported("select_n with more than two cases")
@@ -395,5 +395,7 @@ def _simplified(prim: str, ins: list[Operand], dtype: str) -> Operand | None:
         if prim in ("and", "or") and dtype == "bool":
             return (b if a.value else a) if prim == "and" else (a if a.value else b)
         if prim == "mul" and a.value == 1:
+            return b
+        if prim == "add" and a.value == 0:   # as XLA does; only −0 + 0 would be another zero
             return b
     return None
