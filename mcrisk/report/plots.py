@@ -59,10 +59,9 @@ class Plots:
             if share > 0 and (text == "fund" or info.backstop > 0):
                 ax.axvline(100 * share / info.open_interest, color="0.4", lw=1, ls=":")
                 ax.text(100 * share / info.open_interest, 1.0, f" {text}", fontsize=7, va="bottom", color="0.3")
-        ax.set(xscale="log", yscale="log", xlabel="deficit, % of one-sided open interest", ylabel="probability of more",
-               title=info.name)  # fmt: skip
+        ax.set(xscale="log", yscale="log", xlabel="deficit, % of one-sided open interest", ylabel="probability of more")
         ax.legend(fontsize=7)
-        return ax
+        return _dress(ax, info.name)
 
     def histogram(self, venue: str | None = None, scenario: str | None = None, ax: Axes | None = None) -> Axes:
         """Share of paths per size of the deficit."""
@@ -70,9 +69,8 @@ class Plots:
         shares = self._cell(info, s).histogram
         labels = ["none", *(f"≤{100 * edge:g}" for edge in BINS[1:]), f">{100 * BINS[-1]:g}"]
         ax.bar(labels, 100 * shares, color=COLOURS[0])
-        ax.set(yscale="log", xlabel="deficit, % of one-sided open interest", ylabel="% of paths",
-               title=self._title(info, s))  # fmt: skip
-        return ax
+        ax.set(yscale="log", xlabel="deficit, % of one-sided open interest", ylabel="% of paths")
+        return _dress(ax, self._title(info, s))
 
     def who_pays(self, venue: str | None = None, scenario: str | None = None, ax: Axes | None = None) -> Axes:
         """Mean payment of each layer on the worst 1 % of paths, % of open interest; the traders' own losses apart."""
@@ -82,10 +80,10 @@ class Plots:
         starts = np.r_[0.0, np.cumsum(sizes)[:-1]]
         ax.barh(labels, sizes, left=starts, color=COLOURS[: len(labels)])
         for y, (start, size) in enumerate(zip(starts, sizes)):
-            ax.text(start + size, y, f" {size:.2g}", va="center", fontsize=7)
+            ax.text(start + size, y, f" {size if size > 1e-6 else 0:.2g}", va="center", fontsize=7)
         ax.invert_yaxis()
-        ax.set(xlabel="% of one-sided open interest, worst 1 % of paths", title=self._title(info, s))
-        return ax
+        ax.set(xlabel="% of one-sided open interest, worst 1 % of paths")
+        return _dress(ax, self._title(info, s))
 
     def fan(self, venue: str | None = None, scenario: str | None = None, ax: Axes | None = None) -> Axes:
         """last, index and mark around the event: medians, and the outer quantiles as bands."""
@@ -104,9 +102,9 @@ class Plots:
             ax.fill_between(time, values[:, low], values[:, high], color=COLOURS[k], alpha=0.15, lw=0)
         ax.axvline(0, color="0.4", lw=1, ls=":")
         ax.set_xscale("symlog", linthresh=60)
-        ax.set(xlabel="seconds from the event", ylabel="price over the one just before", title=self._title(info, s))
+        ax.set(xlabel="time from the event", ylabel="price over the one just before")
         ax.legend(fontsize=7)
-        return ax
+        return _dress(ax, self._title(info, s), clock=True)
 
     def clock(self, venue: str | None = None, scenario: str | None = None, ax: Axes | None = None) -> Axes:
         """Share of paths on which liquidation, ADL and the end of the fund have begun, by time from the event."""
@@ -118,9 +116,9 @@ class Plots:
             ax.plot(clock.GRID, 100 * shares[name][:, 0], **_style(k), label=text)
             ax.fill_between(clock.GRID, *(100 * shares[name][:, 1:].T), color=COLOURS[k], alpha=0.15, lw=0)
         ax.set_xscale("symlog", linthresh=60)
-        ax.set(xlabel="seconds from the event", ylabel="% of paths so far", title=self._title(info, self.run.shock))
+        ax.set(xlabel="time from the event", ylabel="% of paths so far")
         ax.legend(fontsize=7)
-        return ax
+        return _dress(ax, self._title(info, self.run.shock), clock=True)
 
     def account_map(self, venue: str | None = None, what: str = "p_liquidated", ax: Axes | None = None) -> Axes:
         """Mean share of paths on which accounts of a leverage and size are liquidated, or `p_deleveraged`."""
@@ -136,8 +134,8 @@ class Plots:
         ax.set_xticks(range(len(account_map.LEVERAGE_NAMES)), account_map.LEVERAGE_NAMES)
         ax.set_yticks(range(len(account_map.SIZE_NAMES)), account_map.SIZE_NAMES)
         ax.figure.colorbar(image, ax=ax, label="% of paths")
-        ax.set(xlabel="leverage", ylabel="notional, quote", title=f"{info.name}: {what.removeprefix('p_')}")
-        return ax
+        ax.set(xlabel="leverage", ylabel="notional, quote")
+        return _dress(ax, f"{info.name}: {what.removeprefix('p_')}")
 
     def convergence(self, venue: str | None = None, ax: Axes | None = None) -> Axes:
         """Headline numbers over the number of paths, with 95 % bands."""
@@ -150,9 +148,11 @@ class Plots:
             found = 100 * np.array([estimate(measure, values[:n]) for n in sizes])
             ax.plot(sizes, found[:, 0], **_style(k), marker="o", ms=3, label=names.label(measure.name))
             ax.fill_between(sizes, found[:, 1], found[:, 2], color=COLOURS[k], alpha=0.15, lw=0)
-        ax.set(xscale="log", xlabel="paths", ylabel="%, money as a share of open interest",
-               title=self._title(info, self.run.headline))  # fmt: skip
+        ax.set(xscale="log", xlabel="paths", ylabel="%, money as a share of open interest")
         ax.legend(fontsize=7)
+        _dress(ax, self._title(info, self.run.headline))
+        ax.set_xticks(sizes, [f"{n:,}" for n in sizes], fontsize=8)
+        ax.set_xticks([], minor=True)
         return ax
 
     # ------------------------------------------------------------------ choosing
@@ -193,6 +193,25 @@ def _axes(ax: Axes | None) -> Axes:
     return made
 
 
+def _dress(ax: Axes, title: str, clock: bool = False) -> Axes:
+    """Plain numbers on log axes, spoken times on a clock, a title in which `$` is a character."""
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    ax.set_title(title, parse_math=False)
+    for axis in (ax.xaxis, ax.yaxis):
+        if axis.get_scale() == "log":
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axis.set_minor_formatter(NullFormatter())
+    if clock:
+        low, high = ax.get_xlim()
+        ticks = {-86400: "−1 d", -3600: "−1 h", 0: "0", 600: "10 min", 3600: "1 h", 21600: "6 h", 86400: "1 d",
+                 604800: "7 d"}  # fmt: skip
+        shown = {t: text for t, text in ticks.items() if low <= t <= high}
+        ax.set_xticks(list(shown), list(shown.values()), fontsize=8)
+        ax.set_xticks([], minor=True)
+    return ax
+
+
 def _style(k: int) -> dict[str, Any]:
     return {"color": COLOURS[k % 8], "ls": DASHES[k // 2 % 4], "lw": 1.6}
 
@@ -213,8 +232,8 @@ def _of_venue(plots: Plots, index: int, name: str, place: Path, kinds: Sequence[
     for method in dir(plots):
         figure = Figure(figsize=(6.4, 4.0), layout="constrained")
         FigureCanvasAgg(figure)
-        # math text off: a venue's name may hold dollar signs; fixed salt: the same store gives the same bytes
-        with matplotlib.rc_context({"text.parse_math": False, "svg.hashsalt": "mcrisk", "svg.fonttype": "none"}):
+        # a fixed salt: the same store gives the same bytes
+        with matplotlib.rc_context({"svg.hashsalt": "mcrisk", "svg.fonttype": "none"}):
             try:
                 getattr(plots, method)(venue=name, ax=figure.add_subplot())
             except InputError:
