@@ -169,8 +169,21 @@ def summary(decision: Decision) -> str:
         places = [c.place for c in decision.checks[1:] if search.missed(constraint, c.chosen.table) > 0]
         shown_ = "holds on fresh draws and wherever it was checked" if not places else f"is not shown for {', '.join(places)}"
         lines.append(f"{constraint.metric} ≤ {constraint.at_most:g} {shown_}.")
-    lines += _fitted_to_draws(decision) + _separation(decision)
+    lines += _at_the_edge(decision) + _fitted_to_draws(decision) + _separation(decision)
     return "\n".join(lines)
+
+
+def _at_the_edge(decision: Decision) -> list[str]:
+    """Decisions within 2 % of an end of their range: the true optimum may lie beyond it."""
+    found = []
+    for v in decision.study.variables:
+        if v.choices:
+            continue
+        scale = (lambda x: math.log(x)) if v.log else float
+        share = (scale(decision.best.values[v.name]) - scale(v.low)) / (scale(v.high) - scale(v.low))
+        if not 0.02 < share < 0.98:
+            found.append(f"{v.name} lies at the {'lower' if share < 0.5 else 'upper'} end of its range: the best may lie beyond.")
+    return found
 
 
 def _fitted_to_draws(decision: Decision) -> list[str]:

@@ -1,4 +1,4 @@
-"""Commands that simulate in order to decide: calibrate."""
+"""Commands that simulate in order to decide: calibrate, reverse-stress, sensitivity."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ import typer
 
 from mcrisk.errors import printable
 
+StudyArgument = Annotated[
+    str, typer.Argument(metavar="CONFIG", help="YAML file, or the name of a shipped study (configs/calibrations).")
+]
+PathsOption = Annotated[int | None, typer.Option("--paths", metavar="N", help="Paths per evaluation.")]
 WorkersOption = Annotated[
     int, typer.Option("--workers", metavar="N", min=1, max=4096, help="Processes; results do not depend on it.")
 ]
@@ -17,6 +21,8 @@ WorkersOption = Annotated[
 
 def register(app: typer.Typer) -> None:
     app.command("calibrate", rich_help_panel="Decide")(calibrate)
+    app.command("reverse-stress", rich_help_panel="Decide")(reverse_stress)
+    app.command("sensitivity", rich_help_panel="Decide")(sensitivity)
 
 
 def progress(done: int, total: int) -> None:
@@ -54,3 +60,55 @@ def calibrate(
     title = study.title or f"Calibration {study.name}"
     conclude("calibration", title, deciding.summary(found), [*tables, deciding.trials_table(found)], figures, folder, 3)
     typer.echo(f"wrote {printable(write_model(folder, deciding.rulebook(found)))}")
+
+
+def reverse_stress(
+    config: StudyArgument, paths: PathsOption = None, workers: WorkersOption = 1,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Default calibrations/NAME.")] = None,
+) -> None:  # fmt: skip
+    """The mildest combination of shocks that breaks a limit, and the boundary around it."""
+    from mcrisk.calibrate import reverse
+    from mcrisk.calibrate.evaluate import runner
+    from mcrisk.calibrate.world import load_world
+    from mcrisk.cli import checks
+    from mcrisk.cli.calibrations import conclude
+
+    study, run = load_world(reverse.Limit, config, {} if paths is None else {"paths": paths})
+    folder = out if out is not None else Path("calibrations") / study.name
+    checks.writable(folder)
+    with runner(workers) as compute:
+        rays = reverse.boundary(study, run, compute)
+    picture = reverse.figure(study, rays)
+    title, figures = study.title or "Reverse stress", {"boundary": picture} if picture else {}
+    conclude("reverse-stress", title, reverse.sentence(study, rays), [reverse.table(study, rays)], figures, folder)
+
+
+def sensitivity(
+    config: StudyArgument, paths: PathsOption = None, workers: WorkersOption = 1,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Default calibrations/NAME.")] = None,
+) -> None:  # fmt: skip
+    """What a number depends on: one input at a time, Sobol indices, and a map of two inputs."""
+    from mcrisk.calibrate import sensitivity as study_of
+    from mcrisk.calibrate.evaluate import runner
+    from mcrisk.calibrate.world import load_world
+    from mcrisk.cli import checks
+    from mcrisk.cli.calibrations import conclude
+
+    study, run = load_world(study_of.Sensitivity, config, {} if paths is None else {"paths": paths})
+    folder = out if out is not None else Path("calibrations") / study.name
+    checks.writable(folder)
+    with runner(workers) as compute:
+        base, bars = study_of.tornado(study, run, compute)
+        tables, figures = [study_of.tornado_table(study, base, bars)], {"tornado": study_of.tornado_figure(study, bars)}
+        if study.sobol:
+            tables.append(study_of.sobol(study, run, compute))
+        if study.map:
+            mapped, figures["map"] = study_of.heat_map(study, run, compute)
+            tables.append(mapped)
+    largest = bars[0]
+    text = (
+        f"{study.metric} is {base.estimate:.4g} at {study.venue} under {study.scenario}. It depends most on "
+        f"{largest.name}: {largest.at_low.estimate:+.3g} at {largest.low:g}, {largest.at_high.estimate:+.3g} at "
+        f"{largest.high:g}."
+    )
+    conclude("sensitivity", study.title or "Sensitivity", text, tables, figures, folder)

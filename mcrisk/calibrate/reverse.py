@@ -1,0 +1,191 @@
+"""Reverse stress: the mildest combination of shocks that breaks a limit, and the whole boundary around it.
+
+Each input goes from harmless (share 0) to the worst that is plausible (share 1). Severity of a combination is the length of
+the vector of shares over √inputs: 0 = nothing happens, 1 = everything at its worst. Along many directions from the harmless
+corner each ray is scanned, and the first crossing refined by bisection, on the same draws everywhere. Losses of one payer
+need not grow with every shock: what a thin book cannot close goes to ADL instead of the fund.
+
+Source    reverse stress testing as asked for by EBA/GL/2018/04 and PFMI principle 4; the severity is this project's own.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from scipy.stats import qmc
+
+from mcrisk.calibrate.evaluate import TEXTS, Runner, known_metric
+from mcrisk.calibrate.output import Table, shown
+from mcrisk.calibrate.world import World, job_at
+from mcrisk.config.run import RunConfig
+from mcrisk.errors import InputError
+from mcrisk.report.svg import Plot, linear
+from mcrisk.risk.intervals import Interval
+
+Array = NDArray[np.float64]
+
+
+class Limit(World):
+    """The limit that is to break: metric ≥ value. `judged`: estimate, or the lower end (surely broken)."""
+
+    metric: str = "p_fund_depleted"
+    value: float = 0.5
+    judged: Literal["estimate", "lower"] = "estimate"
+    directions: int = Field(12, ge=0, le=4096)  # beside the axes and the diagonals of pairs
+    scan: int = Field(5, ge=1, le=100)  # points per ray before halving: losses need not grow all the way
+    precision: float = Field(0.02, gt=0, lt=0.5)  # of a ray's length
+
+
+@dataclass(frozen=True)
+class Ray:
+    """One direction: the shares at which the limit first breaks (NaN = never), severity, the metric just beyond.
+
+    holds_again: further out the limit is met once more (a thinner book, say, moves losses from the fund to ADL).
+    """
+
+    direction: tuple[float, ...]
+    shares: tuple[float, ...]
+    severity: float
+    found: Interval
+    holds_again: bool = False
+
+    @property
+    def breaks(self) -> bool:
+        return math.isfinite(self.severity)
+
+
+def directions(count: int, more: int) -> list[Array]:
+    """Axes, diagonals of pairs, the main diagonal, and `more` spread evenly; the largest share of each is 1."""
+    unit = np.eye(count)
+    found = [*unit, *(a + b for a, b in itertools.combinations(unit, 2))]
+    if count > 2:
+        found.append(np.ones(count))
+    if more and count > 1:
+        spread = qmc.Halton(count, scramble=True, rng=0).random(more)
+        found += [point / point.max() for point in spread]
+    return found
+
+
+def boundary(study: Limit, run: RunConfig, compute: Runner) -> list[Ray]:
+    """Every ray's first break, mildest first; all rays are bisected together, one batch per halving.
+
+    Raises InputError: unknown metric, the limit is broken already at the harmless corner, or nowhere at all.
+    """
+    rays = directions(len(study.inputs), study.directions)
+    steps = np.arange(1, study.scan + 1) / study.scan
+    points = [0 * rays[0], *(step * ray for ray in rays for step in steps)]
+    origin, *found = compute([job_at(run, study.inputs, point, study.paths) for point in points])
+    known_metric(study.metric, origin.table, f"{study.name}: metric")
+    start = origin.table[study.metric]
+    if _broken(study, start):
+        raise InputError(
+            f"the limit is broken before any stress: {study.metric} = {shown(start.estimate)}", study.name,
+            f"the limit is {study.value:g}", "start from milder inputs (low), or choose a higher limit",
+        )  # fmt: skip
+    scans = [[o.table[study.metric] for o in found[k * study.scan : (k + 1) * study.scan]] for k in range(len(rays))]
+    first = [next((i for i, t in enumerate(scan) if _broken(study, t)), None) for scan in scans]
+    if all(i is None for i in first):
+        worst = max((t for scan in scans for t in scan), key=lambda t: t.estimate)
+        raise InputError(
+            f"no combination breaks the limit {study.metric} ≥ {study.value:g}", study.name,
+            f"the worst tried reaches {shown(worst.estimate)}", "raise the worst plausible values (high), or lower the limit",
+        )  # fmt: skip
+    tables = [scan[-1 if i is None else i] for scan, i in zip(scans, first)]
+    high = np.array([math.nan if i is None else steps[i] for i in first])
+    low = high - 1.0 / study.scan
+    again = [i is not None and not all(_broken(study, t) for t in scan[i:]) for scan, i in zip(scans, first)]
+    while (open_ := np.flatnonzero(high - low > study.precision)).size:
+        middle = 0.5 * (low[open_] + high[open_])
+        found = compute([job_at(run, study.inputs, m * rays[k], study.paths) for k, m in zip(open_, middle)])
+        for k, m, outcome in zip(open_, middle, found):
+            table = outcome.table[study.metric]
+            if _broken(study, table):
+                high[k], tables[k] = m, table
+            else:
+                low[k] = m
+    size = math.sqrt(len(study.inputs))
+    out = [
+        Ray(tuple(map(float, ray)), tuple(map(float, h * ray)), float(h * np.linalg.norm(ray) / size), table, back)
+        for ray, h, table, back in zip(rays, high, tables, again)
+    ]
+    return sorted(out, key=lambda ray: (not ray.breaks, ray.severity))
+
+
+def _broken(study: Limit, found: Interval) -> bool:
+    value = found.estimate if study.judged == "estimate" else found.lower
+    return bool(value >= study.value)
+
+
+def sentence(study: Limit, rays: Sequence[Ray]) -> str:
+    """What a board reads: the mildest combination, each input alone, and what does not break the limit by itself."""
+    best = rays[0]
+    parts = [
+        f"{_name(item)} at {shown(item.at(share))}" for item, share in zip(study.inputs, best.shares) if share > 1e-9
+    ]
+    alone = {ray.direction.index(1.0): ray for ray in rays if sum(d > 0 for d in ray.direction) == 1}
+    text = TEXTS.get(study.metric, study.metric)
+    lines = [
+        f"The mildest combination found that brings the {text} to {study.value:g} at {study.venue} is {_list(parts)} "
+        f"(severity {best.severity:.2f}, where 1 is everything at its worst)."
+    ]
+    for k, ray in sorted(alone.items()):
+        item = study.inputs[k]
+        verdict = f"does not do it alone, even at {shown(item.high)}"
+        if ray.breaks:
+            verdict = f"alone would have to reach {shown(item.at(ray.shares[k]))}"
+        lines.append(f"{_name(item).capitalize()} {verdict}.")
+    lines.append(f"{sum(r.breaks for r in rays)} of {len(rays)} directions break the limit. Other inputs stay harmless.")
+    return "\n".join(lines)
+
+
+def _name(item: object) -> str:
+    return item.text or item.name.replace("_", " ")
+
+
+def _list(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def table(study: Limit, rays: Sequence[Ray]) -> Table:
+    """The boundary, mildest first; rays that never break come last with their value at the end."""
+    rows = tuple(
+        (ray.severity if ray.breaks else "never", *(item.at(share) for item, share in zip(study.inputs, _end(ray))),
+         *ray.found, _verdict(ray))
+        for ray in rays
+    )  # fmt: skip
+    columns = ("severity", *(item.name for item in study.inputs), study.metric, "lower", "upper", "limit")
+    note = f"Just beyond the limit {study.metric} ≥ {study.value:g}, judged at the {study.judged}; 95 % intervals."
+    return Table("Boundary", columns, rows, note)
+
+
+def _verdict(ray: Ray) -> str:
+    return "holds to the end" if not ray.breaks else "breaks, holds again further out" if ray.holds_again else "breaks"
+
+
+def _end(ray: Ray) -> tuple[float, ...]:
+    """Where the ray breaks, or its far end."""
+    return ray.shares if ray.breaks else ray.direction
+
+
+def figure(study: Limit, rays: Sequence[Ray]) -> str | None:
+    """Map of the boundary over the first two inputs, from rays that move only these; None with one input."""
+    if len(study.inputs) < 2:
+        return None
+    x, y = study.inputs[:2]
+    flat = [r for r in rays if r.breaks and not any(r.direction[2:])]
+    points = sorted(((r.shares[0], r.shares[1]) for r in flat), key=lambda p: math.atan2(p[1], p[0]))
+    ticks = lambda item: linear(0.0, 1.0, lambda s: shown(float(item.at(s))))  # noqa: E731
+    plot = Plot(ticks(x), ticks(y), _name(x), _name(y), f"{study.name}: where the limit breaks", 440, 360)
+    plot.line([p[0] for p in points], [p[1] for p in points], "s5")
+    for a, b in points:
+        plot.shapes.append(f'<circle class="r bad" cx="{plot.px(a)}" cy="{plot.py(b)}" r="4"/>')
+    plot.text(0.02, 0.02, "holds", dy=-4)
+    plot.text(0.98, 0.97, "broken", anchor="end", dy=10)
+    return str(plot.render())

@@ -1,0 +1,161 @@
+"""What a number depends on: one input at a time, all together (Sobol), two at once (map), always on the same draws.
+
+Formula   tornado: metric(low) − metric(base) and metric(high) − metric(base), paired path by path
+          Sobol indices by Saltelli's scheme (SALib): S1 = Var E[Y|x_i]/Var Y, ST = share that vanishes if x_i is fixed
+Source    Saltelli et al. 2010; SALib. Common draws make Y a deterministic function of the inputs, so no index pays for noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from mcrisk.calibrate.evaluate import Job, Outcome, Runner, known_metric
+from mcrisk.calibrate.output import Table, shown
+from mcrisk.calibrate.world import World, job_at
+from mcrisk.config.run import RunConfig
+from mcrisk.errors import InputError
+from mcrisk.report.svg import Plot, Scale, linear, text_at
+from mcrisk.risk.intervals import NAN, Interval, paired_difference
+
+Array = NDArray[np.float64]
+
+
+class Sensitivity(World):
+    """`sobol`: base sample size, a power of two (0 = none; costs sobol·(inputs + 2) evaluations). `map`: two inputs."""
+
+    metric: str = "p_fund_depleted"
+    sobol: int = Field(0, ge=0, le=2**16)
+    map: tuple[str, ...] = Field((), max_length=2)
+    map_steps: int = Field(5, ge=2, le=41)
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One input of the tornado: values and paired differences at both ends."""
+
+    name: str
+    low: float
+    high: float
+    at_low: Interval
+    at_high: Interval
+
+    @property
+    def reach(self) -> float:
+        return max(abs(self.at_low.estimate), abs(self.at_high.estimate))
+
+
+def tornado(study: Sensitivity, run: RunConfig, compute: Runner) -> tuple[Interval, list[Bar]]:
+    """The metric at the base and the effect of each input, largest first. Raises InputError for an unknown metric."""
+    jobs = [Job(run, study.paths)] + [job_at(run, [i], [s], study.paths) for i in study.inputs for s in (0.0, 1.0)]
+    base, *ends = compute(jobs)
+    known_metric(study.metric, base.table, f"{study.name}: metric")
+    bars = [
+        Bar(item.name, item.low, item.high, *(_change(end, base, study.metric) for end in ends[2 * k : 2 * k + 2]))
+        for k, item in enumerate(study.inputs)
+    ]
+    return base.table[study.metric], sorted(bars, key=lambda bar: -bar.reach)
+
+
+def _change(end: Outcome, base: Outcome, metric: str) -> Interval:
+    """Paired where the metric is a mean over paths; quantiles get the difference alone."""
+    if metric in base.samples:
+        return paired_difference(end.samples[metric], base.samples[metric])
+    return Interval(end.table[metric].estimate - base.table[metric].estimate, NAN, NAN)
+
+
+def sobol(study: Sensitivity, run: RunConfig, compute: Runner, seed: int = 0) -> Table:
+    """First-order and total indices with 95 % intervals. Raises InputError unless the sample size is a power of two."""
+    if study.sobol & (study.sobol - 1):
+        near = 1 << study.sobol.bit_length()
+        raise InputError(
+            f"sobol: {study.sobol} is no power of two", study.name, "Sobol points fill space evenly only then", f"e.g. {near}"
+        )
+    from SALib.analyze import sobol as analysis
+    from SALib.sample import sobol as sample
+
+    names = [item.name for item in study.inputs]
+    problem = {"num_vars": len(names), "names": names, "bounds": [[0.0, 1.0]] * len(names)}
+    points = sample.sample(problem, study.sobol, calc_second_order=False, seed=seed)
+    found = compute([job_at(run, study.inputs, point, study.paths) for point in points])
+    y = np.array([outcome.table[study.metric].estimate for outcome in found])
+    if not np.ptp(y) > 0:
+        rows = tuple((name, 0.0, NAN, NAN, 0.0, NAN, NAN) for name in names)
+    else:
+        s = analysis.analyze(problem, y, calc_second_order=False, seed=seed)
+        rows = tuple(
+            (name, *_around(s["S1"][k], s["S1_conf"][k]), *_around(s["ST"][k], s["ST_conf"][k]))
+            for k, name in enumerate(names)
+        )
+    columns = ("input", "first order", "lower", "upper", "total", "lower ", "upper ")
+    note = f"{len(points):,} evaluations. First order: alone. Total: with everything it interacts with. 95 % intervals."
+    return Table(f"Sobol indices of {study.metric}", columns, rows, note)
+
+
+def _around(value: float, half: float) -> tuple[float, float, float]:
+    return float(value), float(value - half), float(value + half)
+
+
+def heat_map(study: Sensitivity, run: RunConfig, compute: Runner) -> tuple[Table, str]:
+    """The metric over two inputs: a table and an SVG. Raises InputError when they are not among the inputs."""
+    known = {item.name: item for item in study.inputs}
+    if len(study.map) != 2 or study.map[0] == study.map[1] or not set(study.map) <= set(known):
+        raise InputError(
+            "a map needs two different inputs", f"{study.name}: map", f"the inputs are {', '.join(known)}", None
+        )
+    pair, shares = [known[name] for name in study.map], np.linspace(0.0, 1.0, study.map_steps)
+    points = [(a, b) for a in shares for b in shares]
+    found = compute([job_at(run, pair, point, study.paths) for point in points])
+    rows = tuple(
+        (pair[0].at(a), pair[1].at(b), *outcome.table[study.metric]) for (a, b), outcome in zip(points, found)
+    )  # fmt: skip
+    table = Table(f"Map of {study.metric}", (*study.map, "estimate", "lower", "upper"), rows)
+    values = np.array([row[2] for row in rows]).reshape(len(shares), len(shares))
+    return table, draw_map(values, pair[0], pair[1], study.metric)
+
+
+def draw_map(values: Array, x: object, y: object, title: str) -> str:
+    """Cells [x, y] shaded by value, with the number in each."""
+    n, low, span = len(values), float(np.nanmin(values)), float(np.ptp(values)) or 1.0
+    steps = np.linspace(0.0, 1.0, n)
+    scales = [Scale(0, n, [(k + 0.5, shown(float(item.at(s)))) for k, s in enumerate(steps)]) for item in (x, y)]
+    plot = Plot(*scales, x.name, y.name, f"map of {title}", 80 + 64 * n, 90 + 40 * n, left=76)
+    for i in range(n):
+        for j in range(n):
+            depth = 0.06 + 0.8 * (values[i, j] - low) / span
+            plot.shapes.append(
+                f'<rect fill="#b23a08" fill-opacity="{depth:.3f}" x="{plot.px(i)}" y="{plot.py(j + 1)}" '
+                f'width="{plot.px(i + 1) - plot.px(i):.1f}" height="{plot.py(j) - plot.py(j + 1):.1f}"/>'
+            )
+            plot.text(i + 0.5, j + 0.5, shown(float(values[i, j])), "value", "middle", dy=4)
+    return str(plot.render())
+
+
+def tornado_table(study: Sensitivity, base: Interval, bars: Sequence[Bar]) -> Table:
+    """One row per input, largest effect first."""
+    rows = tuple((b.name, b.low, b.high, *b.at_low, *b.at_high) for b in bars)
+    columns = ("input", "low", "high", "change at low", "from", "to", "change at high", "from ", "to ")
+    note = f"Base: {study.metric} = {shown(base.estimate)}. Changes are paired on common draws, 95 % intervals."
+    return Table(f"One input at a time, {study.metric}", columns, rows, note)
+
+
+def tornado_figure(study: Sensitivity, bars: Sequence[Bar]) -> str:
+    """A bar per input from its low to its high effect, with whiskers for the intervals."""
+    reach = max((bar.reach for bar in bars), default=0.0) * 1.3 or 1.0
+    count = len(bars)
+    plot = Plot(
+        linear(-reach, reach, lambda v: shown(float(v))), Scale(0, count, []), f"change of {study.metric}", "",
+        f"{study.name}: tornado", 520, 30 * count + 70, left=130,
+    )  # fmt: skip
+    for k, bar in enumerate(bars):
+        y = count - k - 0.5
+        for effect, style, shift in ((bar.at_low, "s0", 0.12), (bar.at_high, "s1", -0.12)):
+            plot.bar(0.0, effect.estimate, y + shift - 0.1, y + shift + 0.1, style)
+            if effect.resolved:
+                plot.line([effect.lower, effect.upper], [y + shift, y + shift], "q v")
+        plot.front.append(text_at(plot.left - 8, plot.py(y) + 4, bar.name, "tick", "end"))
+    return str(plot.render())
