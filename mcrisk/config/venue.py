@@ -474,7 +474,7 @@ class Venue(Model):
         if self.pre.margin.mode != self.post.margin.mode:
             raise ValueError("pre and post must read their tier tables in one mode; a one-tier marginal table is a whole one")
         if any(p.margin.mode == "marginal" and p.margin.by == "contracts" for p in (self.pre, self.post)):
-            raise ValueError("marginal tiers counted in contracts have no published deductions; use notional bounds, or mode: whole")
+            raise ValueError("marginal tiers in contracts have no published deductions; use notional bounds, or mode: whole")
         if self.backstop.enabled and self.fund.initial > 0.0:
             raise ValueError(
                 "a market has an insurance fund or a backstop vault; set fund.initial: 0 or backstop.enabled: false")
