@@ -1,4 +1,4 @@
-"""Commands that simulate in order to decide: calibrate, reverse-stress, sensitivity."""
+"""Commands that simulate in order to decide: calibrate, reverse-stress, sensitivity, compare-designs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from mcrisk.cli.options import SetOption, overrides
 from mcrisk.errors import printable
 
 StudyArgument = Annotated[
@@ -23,6 +24,7 @@ def register(app: typer.Typer) -> None:
     app.command("calibrate", rich_help_panel="Decide")(calibrate)
     app.command("reverse-stress", rich_help_panel="Decide")(reverse_stress)
     app.command("sensitivity", rich_help_panel="Decide")(sensitivity)
+    app.command("compare-designs", rich_help_panel="Decide")(compare_designs)
 
 
 def progress(done: int, total: int) -> None:
@@ -112,3 +114,32 @@ def sensitivity(
         f"{largest.high:g}."
     )
     conclude("sensitivity", study.title or "Sensitivity", text, tables, figures, folder)
+
+
+def compare_designs(
+    config: Annotated[str, typer.Argument(metavar="CONFIG", help="A run with two venues or more.")],
+    base: Annotated[str | None, typer.Option("--base", help="The design the others are held against.")] = None,
+    same_mix: Annotated[
+        str | None, typer.Option("--same-mix", metavar="MIX", help="One leverage mix for all: the same traders.")
+    ] = None,
+    paths: Annotated[int | None, typer.Option("--paths", metavar="N", help="Default: those of the run.")] = None,
+    workers: WorkersOption = 1,
+    settings: SetOption = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Default calibrations/NAME-designs.")] = None,
+) -> None:
+    """The same company and accounts under different rulebooks: paired differences and a one-page answer."""
+    from mcrisk.calibrate import designs
+    from mcrisk.calibrate.evaluate import runner
+    from mcrisk.cli import checks
+    from mcrisk.cli.calibrations import conclude, pick
+    from mcrisk.config.load import load_config
+
+    run = load_config(config, overrides(settings, paths=("paths", paths)))
+    names = [venue.name for venue in run.venues]
+    chosen = pick(base, names, "--base")[0]
+    folder = out if out is not None else Path("calibrations") / f"{run.name}-designs"
+    checks.writable(folder)
+    with runner(workers) as compute:
+        found = designs.compare(run, chosen, compute, run.paths, same_mix)
+    tables = [designs.differences_table(found), *(designs.table(found, s) for s in found.scenarios)]
+    conclude("designs", "Venue designs compared", designs.answer(found), tables, {}, folder)

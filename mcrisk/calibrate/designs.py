@@ -1,0 +1,119 @@
+"""Venue designs side by side: the same company, the same accounts, different rulebooks, differences paired path by path.
+
+Delay, reset and cancellation are drawn per company and scenario, prices per market name, so every design meets the same
+world. Books follow the venue's leverage mix unless one mix is given for all (`same_mix`), which makes the traders the same,
+too. Everything is a share of each venue's one-sided open interest, so designs of different size can be compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mcrisk.calibrate.evaluate import TEXTS, Outcome, Runner, job
+from mcrisk.calibrate.output import Table, money_range
+from mcrisk.config.run import RunConfig
+from mcrisk.errors import InputError
+from mcrisk.risk.intervals import Interval, paired_difference
+
+JUDGED = ("p_fund_depleted", "p_adl", "winners_haircut_mean", "bad_debt_mean_of_oi", "unpaid_mean_of_oi",
+          "avoidable_liquidation", "liquidated_notional_mean_of_oi")  # fmt: skip
+PRICE = "initial_margin"
+SAYS = TEXTS | {
+    "p_adl": "probability of ADL", "bad_debt_mean_of_oi": "losses beyond collateral, of open interest",
+    "unpaid_mean_of_oi": "losses nobody paid, of open interest",
+    "liquidated_notional_mean_of_oi": "liquidated notional, of open interest",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Outcomes by (design, scenario); the first design is the one the others are held against."""
+
+    designs: tuple[str, ...]
+    scenarios: tuple[str, ...]
+    found: dict[tuple[str, str], Outcome]
+
+    def difference(self, design: str, scenario: str, metric: str) -> Interval:
+        """Design − base, paired."""
+        a, b = self.found[design, scenario], self.found[self.designs[0], scenario]
+        return paired_difference(a.samples[metric], b.samples[metric])
+
+
+def compare(run: RunConfig, base: str, compute: Runner, paths: int, same_mix: str | None = None) -> Comparison:
+    """Every venue of the run under every scenario.
+
+    Raises InputError when there is nothing to compare with, or the leverage mix does not exist.
+    """
+    if len(run.venues) < 2:
+        raise InputError("one venue cannot be compared", run.name, None, "give a run with two venues or more")
+    if same_mix is not None:
+        run = _one_mix(run, same_mix)
+    order = sorted(run.venues, key=lambda venue: venue.name != base)
+    cells = [(venue, scenario.name) for venue in order for scenario in run.scenarios]
+    found = compute([job(run, venue, scenario, paths) for venue, scenario in cells])
+    table = {(venue.name, scenario): outcome for (venue, scenario), outcome in zip(cells, found)}
+    return Comparison(tuple(v.name for v in order), tuple(s.name for s in run.scenarios), table)
+
+
+def _one_mix(run: RunConfig, mix: str) -> RunConfig:
+    from mcrisk.config.catalog import suggest
+
+    books = [run.book, *run.venue_books.values()]
+    for book in books:
+        if book.file is None and mix not in book.leverage_mixes:
+            known = sorted(book.leverage_mixes)
+            raise InputError(
+                f"unknown leverage mix '{mix}'", "--same-mix", f"the book has {', '.join(known)}", suggest(mix, known)
+            )
+    changed = {name: book.model_copy(update={"leverage_mix": mix}) for name, book in run.venue_books.items()}
+    whole = run.book.model_copy(update={"leverage_mix": mix})
+    return run.model_copy(update={"book": whole, "venue_books": changed})
+
+
+def table(found: Comparison, scenario: str) -> Table:
+    """Levels of every design under one scenario."""
+    rows = tuple(
+        (design, *(money_range(*found.found[design, scenario].table[m]) for m in (PRICE, *JUDGED)))
+        for design in found.designs
+    )
+    return Table(f"Designs under {scenario}", ("design", PRICE, *JUDGED), rows, "95 % intervals; shares of open interest.")
+
+
+def differences_table(found: Comparison) -> Table:
+    """Every design against the base, paired: one row per design, scenario and metric."""
+    rows = tuple(
+        (design, scenario, metric, *(gap := found.difference(design, scenario, metric)), _word(gap))
+        for design in found.designs[1:] for scenario in found.scenarios for metric in JUDGED
+    )  # fmt: skip
+    note = f"Design minus {found.designs[0]} on the same paths. All metrics are better when smaller."
+    return Table("Paired differences", ("design", "scenario", "metric", "difference", "lower", "upper", "verdict"), rows, note)
+
+
+def _word(gap: Interval) -> str:
+    if gap.upper < 0:
+        return "better"
+    return "worse" if gap.lower > 0 else "equal" if gap.estimate == gap.lower == gap.upper == 0 else "not resolved"
+
+
+def answer(found: Comparison) -> str:
+    """Per design: what it is surely better and worse at, and at which price to traders."""
+    base, lines = found.designs[0], []
+    for design in found.designs[1:]:
+        words: dict[str, list[str]] = {"better": [], "worse": []}
+        for metric in JUDGED:
+            by = {s: _word(found.difference(design, s, metric)) for s in found.scenarios}
+            for word, names in words.items():
+                places = [s for s, verdict in by.items() if verdict == word]
+                if places:
+                    names.append(f"{SAYS[metric]} ({_where(places, found.scenarios)})")
+        first = found.scenarios[0]
+        price = found.found[design, first].table[PRICE].estimate - found.found[base, first].table[PRICE].estimate
+        cost = f"It ties up {abs(price):.2%} of open interest {'more' if price > 0 else 'less'} initial margin."
+        parts = [f"{word} in {'; '.join(names)}" for word, names in words.items() if names]
+        lines.append(f"{design} against {base}: {'. '.join(parts) or 'no difference is resolved'}. {cost}")
+    return "\n".join(lines)
+
+
+def _where(places: Sequence[str], scenarios: Sequence[str]) -> str:
+    return "everywhere" if len(places) == len(scenarios) else ", ".join(places)
