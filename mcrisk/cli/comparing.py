@@ -74,7 +74,9 @@ def _print(found: Comparison, everything: bool) -> None:
         out.print(Text(printable(line)), style="dim")
     rows = compare_page.change_table(found)
     kept = rows.rows if everything else [r for r in rows.rows if r[-1].text in ("moved", "perhaps")]
-    for source, shown in ((rows, kept[: None if everything else ROWS]), (changes.table(found.old, found.new), None)):
+    parts = ((compare_page.lights_table(found), None), (rows, kept[: None if everything else ROWS]),
+             (changes.table(found.old, found.new), None))  # fmt: skip
+    for source, shown in parts:
         shown = source.rows if shown is None else shown
         if not shown:
             continue

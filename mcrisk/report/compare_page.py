@@ -6,10 +6,10 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from mcrisk.report import changes, charts, names, render
+from mcrisk.report import changes, charts, headline, names, render, verdicts
 from mcrisk.report import format as fmt
 from mcrisk.report.compare import MOVED, OPEN, SAME, Change, Comparison, sentence, spelled
-from mcrisk.report.model import Cell, Column, Figure, Panel, Section, Table, cell
+from mcrisk.report.model import VERDICT_WORDS, Cell, Column, Figure, Panel, Section, Table, cell
 
 ORDER = (MOVED, "perhaps", OPEN, "within noise", SAME)
 SHOWN = 8  # numbers in the figure
@@ -56,8 +56,25 @@ def section(found: Comparison) -> Section:
     moved = found.moved or [c for c in found.changes if c.verdict == "perhaps"]
     if moved:
         out.blocks.append(_figure(found, moved))
-    out.blocks += [change_table(found), changes.table(found.old, found.new)]
+    out.blocks += [lights_table(found), change_table(found), changes.table(found.old, found.new)]
     return out
+
+
+def lights_table(found: Comparison, key: str = "changed-lights") -> Table:
+    """Limits whose light changed, break-even jumps included; each run is judged by its own limits."""
+    columns = [Column("venue"), Column("limit"), Column("before"), Column("after")]
+    table = Table(key, "Lights that changed", columns)
+    before, after = (
+        {row[0].text: row[1:] for row in headline.verdict_table(run, verdicts.judge(run)).rows}
+        for run in (found.old, found.new)
+    )
+    for venue in (name for name in before if name in after):
+        for (title, _), old, new in zip(verdicts.TITLES.values(), before[venue], after[venue]):
+            if old.verdict != new.verdict:
+                table.add(venue, title, *(f"{VERDICT_WORDS[c.verdict]}: {c.text}" for c in (old, new)))
+    if not table.rows:
+        table.note = "No light has another colour than before."
+    return table
 
 
 def _counted(found: Comparison) -> str:
@@ -120,6 +137,7 @@ def as_data(found: Comparison) -> dict[str, Any]:
             for c in found.changes
         ],
         "only_in_one": found.alone,
+        "lights": lights_table(found).as_json()["rows"],
         "config": changes.table(found.old, found.new).as_json()["rows"],
     })  # fmt: skip
 

@@ -108,3 +108,13 @@ def test_page_and_json_carry_everything_and_escape(tmp_path, base):
 def test_written_store_of_the_other_tests_compares_too(tmp_path):
     one = write_store(tmp_path / "a.zarr", paths=64, accounts=4, venues=VENUES, scenarios=SCENARIOS)
     assert compare(one, one).changes
+
+
+def test_lights_that_changed_are_named_with_both_words(base, tmp_path):
+    calm = {**_config(VENUES, "x"), "markets": [{"name": "company"}]}
+    calm["limits"] = {"p_fund_depleted": {"green": 1.0, "amber": 1.0}}
+    found = compare(base, store(tmp_path / "b.zarr", config=calm))
+    rows = [[c.text for c in row] for row in compare_page.lights_table(found).rows]
+    assert [r[1] for r in rows] == ["P(fund gone)"] * len(rows) and rows
+    assert all(r[3].startswith("within limit: ") for r in rows)
+    assert not compare_page.lights_table(compare(base, base)).rows
