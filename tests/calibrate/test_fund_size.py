@@ -34,10 +34,10 @@ def test_no_fund_on_the_curve_is_cheaper():
 
 def test_interval_covers_as_often_as_it_says():
     best, hits = SCALE * math.log(PENALTY / RATE), 0
-    for seed in range(300):
+    for seed in range(150):
         need = sizing.size_fund(exponential(400, seed), RATE, PENALTY).need
         hits += need.lower <= best <= need.upper
-    assert hits >= 0.95 * 300 - 3 * math.sqrt(300 * 0.05 * 0.95)
+    assert hits >= 0.95 * 150 - 3 * math.sqrt(150 * 0.05 * 0.95)
 
 
 def test_an_upper_bound_the_sample_cannot_give_is_not_resolved():
