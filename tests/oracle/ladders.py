@@ -38,7 +38,7 @@ def book_then_backstop(world: World, s: Situation) -> list[Account]:
     if world.venue.backstop.enabled:
         rest = [a for a in below if a.q != 0.0 and a.equity(s.mark) < rule.backstop_below * s.maintenance(a)]
         room = max(world.backstop_capacity + min(0.0, world.backstop.value(s.mark)), 0.0)
-        cost = sum(max(-a.equity(s.mark), 0.0) for a in rest)
+        cost = sum(abs(a.q) * max(a.side * (a.zero_equity_price() - s.mark), 0.0) for a in rest)
         share = 1.0 if cost <= room else room / cost
         for a in rest:
             mine = share if a.equity(s.mark) < 0.0 else 1.0
