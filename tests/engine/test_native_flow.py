@@ -20,7 +20,8 @@ def reals(*shape: int) -> jnp.ndarray:
 def test_views():
     def f(x, v):
         big = x[:, None, :] * v[None, :, None]
-        return [x.T, x[1], x[:, 2:9], x[::2, ::3], x[:, ::-1], jnp.broadcast_to(v[:, None], (4, 6)), big[1, 2], x[:, :1] + v[:3, None],
+        return [x.T, x[1], x[:, 2:9], x[::2, ::3], x[:, ::-1], jnp.broadcast_to(v[:, None], (4, 6)), big[1, 2],
+                x[:, :1] + v[:3, None],
                 jnp.stack([v, 2.0 * v], axis=1), jnp.concatenate([x[:, 3:5], x], axis=1), jnp.squeeze(x[1:2]),
                 jnp.split(x, 2, axis=1)[1] + 1.0, jnp.zeros((3, 7)), jnp.arange(12)[3], jnp.sum(jnp.arange(30) * 2)]
 
@@ -30,7 +31,8 @@ def test_views():
 @pytest.mark.parametrize("at", [-3, 0, 2, 11, 40])
 def test_positions_computed_at_run_time(at):
     def f(x, row, i):
-        return [lax.dynamic_slice(row, (i,), (5,)), lax.dynamic_index_in_dim(x, i, 0), row[i], x[:, i], jnp.take(row, i, mode="clip"),
+        return [lax.dynamic_slice(row, (i,), (5,)), lax.dynamic_index_in_dim(x, i, 0), row[i], x[:, i],
+                jnp.take(row, i, mode="clip"),
                 row.at[i].set(7.0), row.at[i].add(1.0), x.at[i].set(row), lax.dynamic_update_slice(row, row[:3] * 2.0, (i,)),
                 row.at[jnp.arange(3) * i].add(2.0), row[jnp.array([1, 3]) * i], jnp.where(i > 1, x[1], x[0])]
 

@@ -2,6 +2,8 @@
 
 graph.py       jaxprs to blocks of equations on values without unit axes; views, hoisting, common subexpressions
 views.py       how each structural primitive (broadcast, slice, gather, scatter, …) reads into that form
+indexing.py    gather, scatter, concatenation
+simplify.py    equations that need no code
 flows.py       cond, while and scan
 primitives.py  the closed table of elementwise primitives and their C
 loops.py       fused loops over array equations

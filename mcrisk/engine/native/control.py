@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from mcrisk.engine.native.emitter import BlockWriter, Function, Storage, from_slot, to_slot
-from mcrisk.engine.native.graph import Block, Const, Eqn, Operand, Value, View, layout, operand_roots, reads, squeezed, whole
+from mcrisk.engine.native.graph import (
+    Block,
+    Const,
+    Eqn,
+    Operand,
+    Value,
+    View,
+    layout,
+    operand_roots,
+    reads,
+    squeezed,
+    whole,
+)
 from mcrisk.engine.native.primitives import C_TYPE, SPLAT, VECTOR_TYPE, Call, literal, scalar_text
 
 

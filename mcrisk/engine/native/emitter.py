@@ -318,7 +318,8 @@ class BlockWriter:
         """A scalar gets its value; one that other functions read goes into the frame as well."""
         value.live = True
         kind = C_TYPE[value.dtype]
-        self.fn.put(f"const {kind} x{value.id} = {'f->x%d = ' % value.id if value.frame else ''}{text};")
+        shared = f"f->x{value.id} = " if value.frame else ""
+        self.fn.put(f"const {kind} x{value.id} = {shared}{text};")
 
     def declare(self, value: Value) -> None:
         """A scalar that branches or loops assign."""

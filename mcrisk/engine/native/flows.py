@@ -19,7 +19,8 @@ def forwards(jaxpr: Any) -> list[int | None]:
             args = eqn.invars[1:]
             through = [m[0] if all(x == m[0] for x in m) else None for m in zip(*maps)]
         elif name in ("jit", "pjit", "closed_call"):
-            through, args = forwards(eqn.params["jaxpr"].jaxpr if "jaxpr" in eqn.params else eqn.params["call_jaxpr"].jaxpr), eqn.invars
+            called = eqn.params.get("jaxpr") or eqn.params["call_jaxpr"]
+            through, args = forwards(called.jaxpr), eqn.invars
         else:
             continue
         for var, source in zip(eqn.outvars, through):

@@ -43,7 +43,7 @@ class Value:
 
     __slots__ = ("id", "shape", "dtype", "block", "eqn", "table", "storage", "live", "frame", "mutable")
 
-    def __init__(self, ident: int, shape: tuple[int, ...], dtype: str, block: "Block", eqn: "Eqn | None" = None):
+    def __init__(self, ident: int, shape: tuple[int, ...], dtype: str, block: Block, eqn: Eqn | None = None):
         if dtype not in DTYPES or (dtype == "float32" and shape):
             raise Unsupported(f"{'an array' if shape else 'a scalar'} of type {dtype}")
         self.id, self.shape, self.dtype, self.block, self.eqn = ident, shape, dtype, block, eqn
@@ -104,7 +104,7 @@ class Eqn:
 
     __slots__ = ("prim", "ins", "outs", "params", "blocks", "note", "cached_reads")
 
-    def __init__(self, prim: str, ins: list[Operand], params: dict | None = None, blocks: list["Block"] | None = None):
+    def __init__(self, prim: str, ins: list[Operand], params: dict | None = None, blocks: list[Block] | None = None):
         self.prim, self.ins, self.params, self.blocks = prim, ins, params or {}, blocks or []
         self.outs: list[Value] = []
         self.note = ""
@@ -114,7 +114,7 @@ class Eqn:
 class Block:
     """Equations that run together: the whole, a path, a branch, or the body of a loop."""
 
-    def __init__(self, parent: "Block | None", kind: str):
+    def __init__(self, parent: Block | None, kind: str):
         self.parent, self.kind = parent, kind
         self.depth: int = 0 if parent is None else parent.depth + 1
         self.eqns: list[Eqn] = []

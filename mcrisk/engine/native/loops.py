@@ -131,7 +131,7 @@ class FusedLoop:
         step = LANES * self.copies if self.vector else 1
         w.fn.put(f"for (int64_t {name} = 0; {name} < {n}; {name} += {step}) {{")
         w.fn.depth += 1
-        masked = self.vector and n % step != 0
+        masked = bool(self.reductions) and self.vector and n % step != 0
         for copy in range(self.copies):
             Body(self, copy, masked).write()
         w.fn.depth -= 1
@@ -292,7 +292,7 @@ class Body:
 
 def splat(kind: str, text: str, dtype: str) -> str:
     """Four times the same; booleans as masks."""
-    return f"{SPLAT[kind]}({'-(int64_t)(%s)' % text if dtype == 'bool' else text})"
+    return f"{SPLAT[kind]}(-(int64_t)({text}))" if dtype == "bool" else f"{SPLAT[kind]}({text})"
 
 
 __all__ = ["SLOT_TYPE", "write_loop"]

@@ -26,7 +26,14 @@ static inline void store_vi(double *p, vi v) { memcpy(p, &v, sizeof v); }
 static inline void store_vu(double *p, vu v) { memcpy(p, &v, sizeof v); }
 
 /* a where the mask is set, else b */
-#if defined(__AVX__) && defined(__GNUC__)
+#if defined(__AVX__) && defined(__clang__)
+#include <immintrin.h>
+static inline vd sel_vd(vi m, vd a, vd b) { return (vd)_mm256_blendv_pd((__m256d)b, (__m256d)a, (__m256d)m); }
+static inline vi sel_vi(vi m, vi a, vi b) { return (vi)sel_vd(m, (vd)a, (vd)b); }
+static inline vd vmax(vd a, vd b) { return (vd)_mm256_max_pd((__m256d)a, (__m256d)b); }
+static inline vd vmin(vd a, vd b) { return (vd)_mm256_min_pd((__m256d)a, (__m256d)b); }
+static inline vd vsqrt(vd a) { return (vd)_mm256_sqrt_pd((__m256d)a); }
+#elif defined(__AVX__) && defined(__GNUC__)  /* the same without a header that takes longer to read than the source */
 static inline vd sel_vd(vi m, vd a, vd b) { return (vd)__builtin_ia32_blendvpd256(b, a, (vd)m); }
 static inline vi sel_vi(vi m, vi a, vi b) { return (vi)__builtin_ia32_blendvpd256((vd)b, (vd)a, (vd)m); }
 /* a > b ? a : b, which is b where either is NaN */

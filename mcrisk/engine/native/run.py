@@ -21,9 +21,10 @@ import numpy as np
 
 from mcrisk import paths as model
 from mcrisk.engine.native import compile as compiler
-from mcrisk.engine.native.graph import layout, squeezed
+from mcrisk.engine.native.graph import Unsupported, layout, squeezed
 from mcrisk.engine.native.primitives import SLOT_TYPE
 from mcrisk.engine.native.source import Slots, Source, generate
+from mcrisk.errors import InputError
 
 _NUMPY = {"double": np.float64, "int64_t": np.int64, "uint64_t": np.uint64}
 
@@ -117,7 +118,13 @@ def _plan(cell: Any, structure: str) -> tuple[Source, Any]:
 
     word = jax.ShapeDtypeStruct((), np.uint64)
     forced = _forced(jax.ShapeDtypeStruct((), np.bool_), jax.ShapeDtypeStruct((), np.float64))
-    source, out = generate(journey, shapes(cell), (word, word, forced, jax.ShapeDtypeStruct((), np.bool_)))
+    try:
+        source, out = generate(journey, shapes(cell), (word, word, forced, jax.ShapeDtypeStruct((), np.bool_)))
+    except Unsupported as error:
+        raise InputError(
+            what="the native backend has no C for this cell", why=f"it does not know {error}",
+            remedy="use --backend jax, or add it to mcrisk/engine/native/primitives.py",
+        ) from error
     plan = (source, jax.tree.map(lambda x: Slots(tuple(x.shape), np.dtype(x.dtype).name), out))
     _keep(file, pickle.dumps(plan))
     return plan

@@ -15,7 +15,18 @@ import numpy as np
 
 from mcrisk.engine.native.emitter import BlockWriter, Emitter, Function, to_slot
 from mcrisk.engine.native.graph import (
-    Block, Const, Eqn, Operand, Value, View, all_blocks, layout, operand_roots, prune, squeezed, whole,
+    Block,
+    Const,
+    Eqn,
+    Operand,
+    Value,
+    View,
+    all_blocks,
+    layout,
+    operand_roots,
+    prune,
+    squeezed,
+    whole,
 )
 from mcrisk.engine.native.primitives import C_TYPE, SLOT_TYPE, literal
 from mcrisk.engine.native.views import Builder, Shared
@@ -139,7 +150,8 @@ def share(root: Block) -> list[Value]:
             used += [r for o in eqn.ins for r in operand_roots(o)]
             apart = any(b.function_of() != here for inner in eqn.blocks for b in [inner, *_rests(inner)])
             if apart:
-                for value in [*eqn.outs, *eqn.params.get("carries", ()), *([eqn.params["number"]] if "number" in eqn.params else [])]:
+                number = [eqn.params["number"]] if "number" in eqn.params else []
+                for value in [*eqn.outs, *eqn.params.get("carries", ()), *number]:
                     mark(value)
         for value in used:
             if value.block.function_of() != here:

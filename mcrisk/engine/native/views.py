@@ -5,23 +5,32 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from jax import lax
 from jax.extend import core as jcore
 
-from mcrisk.engine.native.graph import Block, Const, Eqn, Operand, Unsupported, Value, View, layout, squeezed, whole
+from mcrisk.engine.native.graph import (
+    Block,
+    Const,
+    Eqn,
+    Operand,
+    Unsupported,
+    Value,
+    View,
+    operand_roots,
+    squeezed,
+    whole,
+)
 from mcrisk.engine.native.primitives import REDUCTIONS, SCALAR
+from mcrisk.engine.native.simplify import folded_constant, simplified
 
 _INLINE = {"jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "remat", "checkpoint"}
 _SAME = {"copy", "copy_p", "stop_gradient", "reduce_precision", "pvary"}
-_FOLD = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "neg": np.negative, "max": np.maximum, "min": np.minimum,
-         "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal, "eq": np.equal, "ne": np.not_equal,
-         "and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor, "not": np.invert}
+
 
 
 class Builder:
     """Adds equations to `block`; one counter of values and one list of constant tables for a whole graph."""
 
-    def __init__(self, block: Block, shared: "Shared"):
+    def __init__(self, block: Block, shared: Shared):
         self.block, self.shared = block, shared
 
     # ------------------------------------------------------------------ the walk
@@ -94,8 +103,6 @@ class Builder:
 
     def _home(self, ins: list[Operand]) -> Block:
         """The outermost block out of which no loop would have to be entered: where a scalar is computed."""
-        from mcrisk.engine.native.graph import operand_roots
-
         blocks = [r.block for o in ins for r in operand_roots(o)]
         deepest = max(blocks, key=lambda b: b.depth, default=None)
         home, at = self.block, self.block
@@ -109,10 +116,10 @@ class Builder:
         """An elementwise equation; constants are folded, trivial selections disappear."""
         shape = squeezed(shape)
         if all(isinstance(o, Const) for o in ins):
-            folded = _folded(prim, ins, dtype)
+            folded = folded_constant(prim, ins, dtype)
             if folded is not None:
                 return folded
-        simple = _simplified(prim, ins, dtype)
+        simple = simplified(prim, ins, dtype)
         if simple is not None and (simple.shape == shape or isinstance(simple, Const)):
             return simple
         kept = {k: v for k, v in params.items() if k == "y"}
@@ -365,37 +372,3 @@ def _is_scalar(operand: Operand) -> bool:
 
 def _scalar(operand: Operand) -> Operand:
     return operand if isinstance(operand, Const) else whole(operand.root)
-
-
-def _folded(prim: str, ins: list[Any], dtype: str) -> Const | None:
-    """The value of an equation on constants, where NumPy and XLA cannot disagree."""
-    if prim == "select_n":
-        return ins[2] if ins[0].value else ins[1]
-    arrays = [np.asarray(o.value, o.dtype) for o in ins]
-    if prim == "convert_element_type":
-        safe = arrays[0].dtype.kind != "f" or dtype.startswith("float")
-        return Const(arrays[0].astype(dtype), dtype) if safe else None
-    if prim not in _FOLD:
-        return None
-    with np.errstate(all="ignore"):
-        return Const(_FOLD[prim](*arrays), dtype)
-
-
-def _simplified(prim: str, ins: list[Operand], dtype: str) -> Operand | None:
-    """Operands that make an equation superfluous; nothing but the sign of a zero can change."""
-    if prim == "select_n":
-        if len(ins) != 3 or ins[0].dtype != "bool":
-            raise Unsupported("select_n with more than two cases")
-        if isinstance(ins[0], Const):
-            return ins[2] if ins[0].value else ins[1]
-        return ins[1] if ins[1].key() == ins[2].key() else None
-    for a, b in (ins, ins[::-1]) if len(ins) == 2 else ():
-        if not isinstance(a, Const):
-            continue
-        if prim in ("and", "or") and dtype == "bool":
-            return (b if a.value else a) if prim == "and" else (a if a.value else b)
-        if prim == "mul" and a.value == 1:
-            return b
-        if prim == "add" and a.value == 0:   # as XLA does; only −0 + 0 would be another zero
-            return b
-    return None
