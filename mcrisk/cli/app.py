@@ -73,7 +73,7 @@ app.registered_groups.sort(key=_by_task)
 @app.callback()
 def _options(
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Tracebacks of defects and log lines of libraries.")
+        bool, typer.Option("--verbose", "-v", help="Where a defect happened, and what libraries log.")
     ] = False,
 ) -> None:
     """Monte Carlo risk of pre-IPO perpetual futures: venue rulebooks applied to every account on every path."""

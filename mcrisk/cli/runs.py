@@ -59,7 +59,7 @@ def run(
         raise _not_precise(target, missed)
 
 
-def _conclude(target: str, quiet: bool, as_json: bool, *, enforce: bool) -> None:
+def _conclude(target: str, quiet: bool, as_json: bool = False, *, enforce: bool) -> None:
     """The headline on the terminal, and exit code 3 when an enforced limit is red."""
     if quiet and not enforce and not as_json:
         return

@@ -37,15 +37,15 @@ def test_same_paths_same_outcomes_differ_by_exactly_nothing(measure):
 @pytest.mark.parametrize("measure, shift", [(MEAN, 0.3), (QUANTILE, 0.3), (SHORTFALL, 0.3)])
 @pytest.mark.parametrize("paired", [True, False])
 def test_the_interval_holds_the_truth_about_as_often_as_it_says(measure, shift, paired):
-    """200 pairs of samples whose true difference is known: 95 % nominal, at least 90 % seen (binomial noise)."""
+    """100 pairs of samples whose true difference is known: 95 % nominal, at least 88 % seen (binomial noise)."""
     rng, hits = np.random.default_rng(3), 0
-    for _ in range(200):
+    for _ in range(100):
         common = rng.normal(size=400)
         other = common if paired else rng.normal(size=400)
         new, old = common + 0.2 * rng.normal(size=400) + shift, other + 0.2 * rng.normal(size=400)
         found = difference(measure, new, old, paired=paired)
         hits += found.lower <= shift <= found.upper
-    assert hits >= 180
+    assert hits >= 88
 
 
 def test_pairing_shortens_the_interval_of_a_quantile():
