@@ -12,6 +12,7 @@ from mcrisk.replay.trace import Trace
 from mcrisk.rules.calculator import Step, bankruptcy_price, maintenance_margin
 from mcrisk.rules.types import POST
 
+_NO_END = ("funding", "rebase", "deposit", "restrike", "elsewhere")  # events that end no position
 _FURTHEST = 50.0  # times the mark: a liquidation price beyond that is none
 
 
@@ -91,7 +92,7 @@ def zero_equity_price(quantity: float, entry: float, collateral: float) -> float
 
 def last_row(ledger: pd.DataFrame, account_id: str, times: np.ndarray) -> int:
     """The row that ended the account's position, or its last own event; the last row where nothing happened to it."""
-    mine = ledger[(ledger["account_id"] == account_id) & ~ledger["event"].isin(("funding", "rebase", "deposit", "restrike"))]
+    mine = ledger[(ledger["account_id"] == account_id) & ~ledger["event"].isin(_NO_END)]
     if not len(mine):
         return len(times) - 1
     return int(np.searchsorted(times, mine["time"].iloc[-1]))

@@ -25,7 +25,7 @@ def number(value: object) -> str:
         return "–"
     if abs(v) >= 1e6:
         return f"{v / 1e6:,.1f} million"
-    return f"{v:,.0f}" if abs(v) >= 1000 and v == round(v) else f"{v:,.4g}"
+    return f"{v:,.0f}" if abs(v) >= 1000 and v == round(v) else f"{v:,.2f}" if abs(v) >= 100 else f"{v:,.3g}"
 
 
 def _cell(text: str) -> str:

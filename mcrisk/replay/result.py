@@ -34,6 +34,7 @@ LEDGER_EVENTS = (
     "fund",
     "restrike",  # simulated paths only: the book drawn anew in units of the mark
     "deposit",  # simulated paths only: a margin call answered
+    "elsewhere",  # simulated paths only: what another market of the venue did to an account's collateral
 )
 ACCOUNT_COLUMNS = (
     "account_id",

@@ -2,7 +2,8 @@
 
 Two things differ from a replay, and the ledger shows both. Accounts settle the funding of quiet rows when they are next
 looked at, so one `funding` entry may cover several payments (market.csv has each). Traders come and go: `restrike` is
-the book drawn anew in units of the mark, `deposit` money brought in at a margin call; cash is what collateral changed by.
+the book drawn anew in units of the mark, `deposit` money brought in at a margin call, `elsewhere` what the venue's other
+markets did to an account's collateral; cash is what collateral changed by.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def retell(trace: Trace, venue: Venue, ids: tuple[str, ...], market: int = 0) ->
     recording = Recording(trace=shown, carry=trace.end[0], accounts=_settled_end(trace, market))
     bases = tuple(getattr(phase.funding, "basis", "mark") == "oracle" for phase in (venue.pre, venue.post))
     keeper = Bookkeeper(len(ids), columns["rebase"], vault, np.where(columns["phase"] == POST, bases[1], bases[0]))
-    for row, info, before, entry in _merged([_event(step, trace, market) for step in trace.steps]
+    for row, info, before, entry in _merged([_event(step, market) for step in trace.steps]
                                             + _last_funding(trace, market)):
         keeper.take(row, info, before, entry, {name: float(column[row]) for name, column in shown.items()})
     ledger = build_ledger(recording, keeper, ids, columns["utc"])
@@ -57,10 +58,10 @@ def _phases(trace: Trace, market: int) -> np.ndarray:
     return phase
 
 
-def _event(step: Step, trace: Trace, market: int) -> tuple[int, dict[str, np.ndarray], np.ndarray, np.ndarray]:
+def _event(step: Step, market: int) -> tuple[int, dict[str, np.ndarray], np.ndarray, np.ndarray]:
     """What the ledger builder wants of a row: stage arrays [A], positions and entries before it."""
     info = {name: np.array(values[market]) for name, values in step.info.items()}
-    quantity = step.before.quantity * trace.columns["rebase"][step.row]
+    quantity = step.before.quantity * step.ratio[:, None]
     info["funding_cash"] = step.info["funding_cash"][0] - np.sum(quantity * step.owed[:, None], axis=0)
     return step.row, info, step.before.quantity[market], step.before.entry[market]
 
@@ -115,8 +116,11 @@ def _with_deposits(ledger: pd.DataFrame, trace: Trace, ids: tuple[str, ...], tim
         moved = np.abs(quantity) > _ROUNDING * (np.abs(step.before.quantity[market]) * ratio + 1e-12)
         shown = np.flatnonzero((np.abs(cash) > _ROUNDING * scale) | (moved & bool(trace.columns["struck"][step.row])))
         if len(shown):
-            event = "restrike" if trace.columns["struck"][step.row] else "deposit"
-            extra.append(_entries(event, time, np.asarray(ids, object)[shown], np.where(moved, quantity, 0.0)[shown],
+            called = np.abs(step.after.deposits - step.before.deposits)[shown] > 0.0
+            events = np.where(called, "deposit", "elsewhere").astype(object)
+            if trace.columns["struck"][step.row]:
+                events[:] = "restrike"
+            extra.append(_entries(events, time, np.asarray(ids, object)[shown], np.where(moved, quantity, 0.0)[shown],
                                   trace.columns["mark"][step.row], cash[shown]))
     if not extra:
         return ledger
@@ -134,7 +138,7 @@ def _booked(part: pd.DataFrame | None, count: int) -> tuple[np.ndarray, np.ndarr
             np.bincount(where, part["quantity"].to_numpy(float), count))
 
 
-def _entries(event: str, time: float, names: np.ndarray, quantity: np.ndarray, price: float, cash: np.ndarray
+def _entries(event: np.ndarray, time: float, names: np.ndarray, quantity: np.ndarray, price: float, cash: np.ndarray
              ) -> pd.DataFrame:
     return pd.DataFrame({"seq": 0, "time": time, "account_id": names, "event": event, "quantity": quantity,
                          "price": price, "cash": cash, "fee": 0.0, "fund": 0.0})

@@ -75,6 +75,7 @@ class Step:
     before: Any              # engine Accounts, numpy
     after: Any
     owed: np.ndarray         # [M] funding per contract that quiet rows had left to be settled
+    ratio: np.ndarray        # [M] rebase ratio of the row
     info: dict[str, np.ndarray]
 
 
@@ -183,7 +184,8 @@ def walk(sim: Simulator, path: int, market: int = 0, progress: Callable[[int, in
         fund.append(float(then.carry.pool.fund[market]))
         cumulative.append(float(then.carry.market.funding_total[market]))
         if int(then.carry.tally.account_stages) != int(trip.carry.tally.account_stages):
-            steps.append(Step(k, unpack_accounts(rows), unpack_accounts(then_rows), np.asarray(owed), info))
+            ratio = np.asarray(then.carry.market.units) / np.asarray(trip.carry.market.units)
+            steps.append(Step(k, unpack_accounts(rows), unpack_accounts(then_rows), np.asarray(owed), ratio, info))
         trip, rows = then, then_rows
         if progress and k % 50 == 0:
             progress(k, total)

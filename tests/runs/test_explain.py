@@ -12,11 +12,11 @@ import pytest
 
 import mcrisk
 from mcrisk.errors import InputError, RunFailed
-from mcrisk.runs.explain import prepare_jax, explain
+from mcrisk.runs.explain import explain, prepare_jax
 
 SETTINGS = (
     "scenarios=[combined]", "paths=64", "execution.lane_paths=32", "execution.block_paths=32", "book.accounts=40",
-    "break_even=false", "assumption_strip=false", "execution.workers=1",
+    "break_even=false", "assumption_strip=false", "execution.workers=1", "execution.backend=jax",
 )  # fmt: skip
 
 
@@ -69,6 +69,7 @@ def test_ledger_and_accounts_are_one_story(told, run):
     assert np.max(np.abs((end - accounts["collateral"]).to_numpy())) < 1e-9 * scale
     closes = ledger[ledger["event"].isin(("liquidation", "takeover", "backstop", "assignment"))]
     notional = float((closes["quantity"] * closes["price"]).abs().sum())
+    assert not (ledger["event"] == "elsewhere").any()  # one market: nothing may be unexplained
     assert notional <= told[0].numbers["liquidated_notional"] * (1 + 1e-9)
 
 
@@ -106,8 +107,20 @@ def test_the_command_line(run, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("venue", ["kraken-preipo", "hyperliquid-hyperp", "okx-premarket-perp", "binance-preipo"])
+@pytest.mark.parametrize("venue", ["kraken-preipo", "hyperliquid-hyperp", "okx-preipo-perp", "binance-preipo"])
 def test_two_hundred_paths_come_out_bit_for_bit(venue, tmp_path):
     run = made(tmp_path, venue, "paths=1024")
     for path in np.random.default_rng(11).choice(1024, 50, replace=False):
-        assert explain(run, venue, "combined", int(path)).agreement == "bit for bit"
+        told = explain(run, venue, "combined", int(path))
+        assert told.agreement == "bit for bit" and not (told.result.ledger["event"] == "elsewhere").any()
+
+
+@pytest.mark.slow
+def test_a_run_of_another_backend_is_told_within_the_contract(tmp_path):
+    from mcrisk.cli.checks import backend_state
+
+    if backend_state("native") is not None:
+        pytest.skip("no native backend here")
+    run = made(tmp_path, "okx-premarket-perp", "execution.backend=native")
+    for path in (0, 17, 40):
+        assert "native" in explain(run, "okx-premarket-perp", "combined", path).agreement
