@@ -20,7 +20,7 @@ from mcrisk.calibrate.study import Study, candidate
 from mcrisk.config.run import RunConfig
 from mcrisk.config.venue import Note, Venue
 from mcrisk.errors import InputError
-from mcrisk.report.svg import Plot, linear
+from mcrisk.report.svg import Plot, linear, text_at
 from mcrisk.risk.intervals import Interval, paired_difference
 
 
@@ -227,4 +227,5 @@ def figure(decision: Decision) -> str | None:
         radius = 6 if trial is decision.best else 4
         plot.shapes.append(f'<circle class="r {style}" cx="{plot.px(x)}" cy="{plot.py(y)}" r="{radius}"/>')
     plot.text(decision.best.table[names[0]].estimate, decision.best.table[names[1]].estimate, "chosen", dx=8, dy=-6)
+    plot.front.append(text_at(plot.left, 14, "green: chosen · blue: front · amber: allowed · red: constraint missed", "note"))
     return str(plot.render())

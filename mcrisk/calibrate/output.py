@@ -16,7 +16,7 @@ _STYLE = """<style>
 svg { background: #fff; font: 11px system-ui, "Helvetica Neue", Arial, "Liberation Sans", sans-serif; }
 text { fill: #333; } .tick, .note, .value { font-size: 10px; } .axis { font-size: 11px; }
 .l { fill: none; stroke-width: 1.8; } .g { stroke: #e8eaed; } .a { stroke: #777; } .v { stroke-dasharray: 3 3; stroke: #777; }
-.l.s0, .v.s0 { stroke: #0072b2; } .l.s1, .v.s1 { stroke: #c98500; } .l.s2, .v.s2 { stroke: #008a65; }
+.l.s0, .v.s0 { stroke: #0072b2; } .l.s5 { stroke: #d55e00; } .l.s1, .v.s1 { stroke: #c98500; } .l.s2, .v.s2 { stroke: #008a65; }
 .l.s3, .v.s3 { stroke: #b5578f; } .r.s0, .b.s0 { fill: #0072b2; } .r.s1, .b.s1 { fill: #c98500; }
 .r.s2, .b.s2 { fill: #008a65; } .r.s3 { fill: #b5578f; } .b { opacity: .18; } .bad { fill: #b23a08; } .q { fill: #59636d; }
 </style>"""

@@ -175,17 +175,24 @@ def _end(ray: Ray) -> tuple[float, ...]:
 
 
 def figure(study: Limit, rays: Sequence[Ray]) -> str | None:
-    """Map of the boundary over the first two inputs, from rays that move only these; None with one input."""
-    if len(study.inputs) < 2:
+    """Map of the boundary over the two inputs in whose plane most rays break; None with one input or no crossing."""
+    planes = {
+        pair: [r for r in rays if r.breaks and not any(d for k, d in enumerate(r.direction) if k not in pair)]
+        for pair in itertools.combinations(range(len(study.inputs)), 2)
+    }
+    pair = max(planes, key=lambda p: len(planes[p]), default=None)
+    if pair is None or not planes[pair]:
         return None
-    x, y = study.inputs[:2]
-    flat = [r for r in rays if r.breaks and not any(r.direction[2:])]
-    points = sorted(((r.shares[0], r.shares[1]) for r in flat), key=lambda p: math.atan2(p[1], p[0]))
+    x, y = (study.inputs[k] for k in pair)
+    points = [tuple(r.shares[k] for k in pair) for r in planes[pair]]
+    points.sort(key=lambda p: math.atan2(p[1], p[0]))
     ticks = lambda item: linear(0.0, 1.0, lambda s: shown(float(item.at(s))))  # noqa: E731
     plot = Plot(ticks(x), ticks(y), _name(x), _name(y), f"{study.name}: where the limit breaks", 440, 360)
     plot.line([p[0] for p in points], [p[1] for p in points], "s5")
     for a, b in points:
         plot.shapes.append(f'<circle class="r bad" cx="{plot.px(a)}" cy="{plot.py(b)}" r="4"/>')
     plot.text(0.02, 0.02, "holds", dy=-4)
-    plot.text(0.98, 0.97, "broken", anchor="end", dy=10)
+    if len(points) > 1:
+        middle = points[len(points) // 2]
+        plot.text(*middle, "broken beyond", dx=8, dy=-6)
     return str(plot.render())

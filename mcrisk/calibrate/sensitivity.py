@@ -144,12 +144,14 @@ def tornado_table(study: Sensitivity, base: Interval, bars: Sequence[Bar]) -> Ta
 
 
 def tornado_figure(study: Sensitivity, bars: Sequence[Bar]) -> str:
-    """A bar per input from its low to its high effect, with whiskers for the intervals."""
-    reach = max((bar.reach for bar in bars), default=0.0) * 1.3 or 1.0
+    """Two bars per input, its low end above its high end, with whiskers for the intervals."""
+    ends = [abs(v) for bar in bars for v in (*bar.at_low, *bar.at_high) if v == v]
+    reach = max(ends, default=0.0) * 1.05 or 1.0
     count = len(bars)
     plot = Plot(
-        linear(-reach, reach, lambda v: shown(float(v))), Scale(0, count, []), f"change of {study.metric}", "",
-        f"{study.name}: tornado", 520, 30 * count + 70, left=130,
+        linear(-reach, reach, lambda v: shown(float(v))), Scale(0, count, []),
+        f"change of {study.metric} (upper bar: low, lower bar: high)", "", f"{study.name}: tornado", 520, 30 * count + 70,
+        left=130,
     )  # fmt: skip
     for k, bar in enumerate(bars):
         y = count - k - 0.5
