@@ -18,7 +18,7 @@ from mcrisk.engine.state import Accounts, PathCarry, Pool, Tally
 from mcrisk.engine.topup import top_up, watched
 from mcrisk.rules import liquidation
 from mcrisk.rules.adl import close_price, deleverage_accounts, deleverage_inventory
-from mcrisk.rules.desk import Desk, cover, equity, inventory_value
+from mcrisk.rules.desk import DUST, Desk, cover, equity, inventory_value
 from mcrisk.rules.insurance import drawdown_trigger
 from mcrisk.rules.margin import maintenance_margin
 from mcrisk.rules.settlement import settle, settlement_price
@@ -194,7 +194,7 @@ def _liquidate(rules: Rulebook, stage: Stage, m, desk: Desk, ctx: liquidation.La
         if rules.adl.trigger == "fund_drawdown":
             due = drawdown_trigger(rules.adl, value, stage.peak[m], desk.inventory, desk.mark, row.time - since)
         else:
-            due = (value <= 0.0) & jnp.any(desk.inventory != 0.0)
+            due = (value <= DUST * jnp.sum(jnp.abs(desk.inventory)) * desk.mark) & jnp.any(desk.inventory != 0.0)
         desk = lax.cond(due, lambda d: deleverage_inventory(
             rules.adl, d, margin, view.previous_mark, row.dt, ctx.initial_fund), lambda d: d, desk)
     return desk, last_partial

@@ -20,6 +20,7 @@ from mcrisk.engine.guard import is_quiet, latent_due, start_guard
 from mcrisk.engine.market import market_stage, start_market
 from mcrisk.engine.rulebook import Markets, Rulebook
 from mcrisk.engine.state import Accounts, PathCarry, Pool, Tally
+from mcrisk.rules.desk import DUST
 from mcrisk.rules.insurance import drawdown_trigger, start_peak, unwind, update_peak
 from mcrisk.rules.types import SETTLED, Market, Row
 
@@ -141,7 +142,7 @@ def _adl_due(rules: Rulebook, pool: Pool, mark: Array, time: Array, reference: A
     """[M] bool: is ADL on the inventory due before the row's ladder? `backlog`: count what has waited too long, too."""
     value = fund_value(pool, mark)
     if rules.adl.trigger != "fund_drawdown":
-        return (value <= 0.0) & jnp.any(pool.inventory != 0.0, axis=1)
+        return (value <= DUST * jnp.sum(jnp.abs(pool.inventory), axis=1) * mark) & jnp.any(pool.inventory != 0.0, axis=1)
     age = time[:, None] - pool.inventory_since if backlog else None
     return jax.vmap(drawdown_trigger, in_axes=(None, 0, 0, 0, 0, 0 if backlog else None))(
         rules.adl, value, reference, pool.inventory, mark, age)

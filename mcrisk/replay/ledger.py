@@ -65,9 +65,11 @@ def _row_entries(info: dict[str, np.ndarray], before: np.ndarray, entry: np.ndar
     out.append(_some("liquidation", q != 0.0, q, _mean_price(info["fill_value"], q), info["fill_cash"], info["fill_fee"],
                      info["fill_fund"]))
     q = info["take_quantity"]
-    out.append(_some("backstop" if terms.vault else "takeover", q != 0.0, q, _mean_price(info["take_value"], q), info["take_cash"]))
+    taken = "backstop" if terms.vault else "takeover"
+    out.append(_some(taken, q != 0.0, q, _mean_price(info["take_value"], q), info["take_cash"]))
     q = info["assign_quantity"]
-    out.append(_some("assignment", q != 0.0, q, _mean_price(info["assign_value"], q), info["assign_cash"], fund=info["assign_fund"]))
+    price = _mean_price(info["assign_value"], q)
+    out.append(_some("assignment", q != 0.0, q, price, info["assign_cash"], fund=info["assign_fund"]))
     q = info["adl_quantity"]
     out.append(_some("adl", q != 0.0, q, _mean_price(info["adl_value"], q), info["adl_cash"], fund=info["adl_fund"]))
     out += _inventory(info, "own_adl", "adl")
@@ -146,7 +148,8 @@ def build_ledger(recording: Recording, keeper: Bookkeeper, ids: tuple[str, ...],
 
 def _frame(parts: list[tuple[int, Entries]], names: np.ndarray, times: np.ndarray) -> pd.DataFrame:
     if not parts:
-        return pd.DataFrame({name: pd.Series(dtype=object if name in ("account_id", "event") else float) for name in LEDGER_COLUMNS})
+        words = ("account_id", "event")
+        return pd.DataFrame({name: pd.Series(dtype=object if name in words else float) for name in LEDGER_COLUMNS})
     sizes = [len(e.who) for _, e in parts]
     column = lambda name: np.concatenate([getattr(e, name) for _, e in parts])  # noqa: E731
     return pd.DataFrame({

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
-from mcrisk.rules.desk import WHOLE
+from mcrisk.rules.desk import DUST, WHOLE
 from mcrisk.rules.fills import capacity, mean_price
 from mcrisk.rules.types import BookSide
 
@@ -91,6 +91,7 @@ def drawdown_trigger(p, value: Array, reference: Array, inventory: Array, mark: 
     if p.drawdown_of == "average":
         line = jnp.maximum(line, p.drawdown_floor)
     held = inventory != 0.0
+    line = line + DUST * jnp.sum(jnp.abs(inventory)) * mark  # a value equal to the line but for rounding has reached it
     if age is None:
         return jnp.any(held) & (value <= line)
     late = (p.backlog_age > 0.0) & jnp.any(held & (age >= p.backlog_age))

@@ -29,6 +29,7 @@ def inventory_trigger(world: World, mark: float, peak: float, now: float, backlo
     if not lots:
         return False
     value = world.fund.value(mark) + (0.0 if backlog else world.funding_help)
+    value -= 1e-11 * world.fund.notional(mark)  # equal but for rounding is reached
     if rule.trigger == "fund_empty":
         return rule.scope == "inventory" and value <= 0.0
     if rule.trigger != "fund_drawdown":

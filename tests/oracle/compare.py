@@ -14,6 +14,7 @@ from .replay import OracleResult
 from .strategies import Case
 
 PRICES = ("index", "mark", "lower_limit", "upper_limit", "premium", "funding_rate", "cumulative_funding")
+FRACTIONS = ("premium", "funding_rate")
 
 
 def frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
@@ -32,7 +33,8 @@ def first_difference(case: Case, engine: ReplayResult, oracle: OracleResult, rel
         if a["phase"] != b["phase"]:
             return f"row {k}: phase {a['phase']}, oracle {b['phase']}"
         for name in PRICES:
-            if not _close(a[name], b[name], rel * max(abs(b["mark"]) if name in PRICES[:4] else 1e-3, 1e-12)):
+            unit = 1e-3 if name in FRACTIONS else max(abs(b["mark"]), 1e-12)
+            if not _close(a[name], b[name], rel * unit):
                 return f"row {k}: {name} {a[name]!r}, oracle {b[name]!r}"
         found = _ledger_difference(by_row[0].get(b["time"], {}), by_row[1].get(b["time"], {}), rel * money, rel * size)
         if found:
