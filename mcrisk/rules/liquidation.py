@@ -105,8 +105,6 @@ def _to_vault(p, desk: Desk, ctx: Ladder, below: Array, z: Array) -> Desk:
 
 
 def tier_step_down(p, desk: Desk, ctx: Ladder) -> tuple[Desk, Left]:
-    passes = _PASSES if p.repeat_within_row else 1
-
     def orders(desk: Desk):
         below, worth, margin = below_maintenance(p, desk, ctx)
         size = jnp.abs(desk.quantity)
@@ -126,8 +124,12 @@ def tier_step_down(p, desk: Desk, ctx: Ladder) -> tuple[Desk, Left]:
         desk, filled = fill(desk, want, worst, zero_equity_price(desk), p.fee)
         return index + 1, jnp.any(filled > 0.0), desk
 
-    _, _, desk = lax.while_loop(lambda c: c[1] & (c[0] < passes), one_pass, (jnp.int32(0), jnp.bool_(True), desk))
-    below, stepping, _, _ = orders(desk)
+    if p.repeat_within_row:
+        _, _, desk = lax.while_loop(lambda c: c[1] & (c[0] < _PASSES), one_pass, (jnp.int32(0), jnp.bool_(True), desk))
+        below, stepping, _, _ = orders(desk)
+    else:  # one action per account: who has been cut is not taken over in the same row
+        below, stepping, want, worst = orders(desk)
+        desk, _ = fill(desk, want, worst, zero_equity_price(desk), p.fee)
     taken = jnp.where(below & ~stepping, jnp.abs(desk.quantity), 0.0)
     desk = take_over(desk, taken, zero_equity_price(desk))
     return desk, Left(jnp.zeros_like(taken), zero_equity_price(desk), ctx.last_partial)
