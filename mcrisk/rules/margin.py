@@ -75,46 +75,36 @@ def quiet_band(
     Conservative by construction: an account that is already below maintenance makes the band empty.
     """
     size = jnp.abs(quantity)
-    safe = jnp.where(size > 0.0, size, 1.0)
-    is_long = quantity > 0.0
-    lo = jnp.where(size > 0.0, 0.0, -jnp.inf)
-    hi = jnp.full_like(size, jnp.inf)
+    held, is_long = size > 0.0, quantity > 0.0
+    side = jnp.where(is_long, 1.0, -1.0)
+    safe = jnp.where(held, size, 1.0)
+    # everything in notional of the position: tier edges are numbers then, and one division per tier is left
+    here, worth = mark * safe, size * entry - side * cushion
+    low = jnp.where(held, 0.0, -jnp.inf)
+    high = jnp.full_like(size, jnp.inf)
     count = tiers.edge.shape[0]
     for k in range(count):
-        rate = scale * (tiers.maintenance[k] + extra_rate)
-        ded = scale * tiers.deduction[k]
-        long_at = (size * entry - cushion - ded) / (safe * (1.0 - rate))
-        short_at = (size * entry + cushion + ded) / (safe * (1.0 + rate))
+        at = (worth - side * scale * tiers.deduction[k]) / (1.0 - side * (scale * (tiers.maintenance[k] + extra_rate)))
         if mode == "marginal":
-            lo = jnp.where(is_long, jnp.maximum(lo, long_at), lo)
-            hi = jnp.where(is_long, hi, jnp.minimum(hi, short_at))
+            low = jnp.where(is_long, jnp.maximum(low, at), low)
+            high = jnp.where(held & ~is_long, jnp.minimum(high, at), high)
             continue
-        start, end = _tier_prices(tiers, k, count, size, safe)
-        # inside this tier a long is liquidated on (start, min(end, long_at)), a short on (max(start, short_at), end)
-        top, bottom = jnp.minimum(end, long_at), jnp.maximum(start, short_at)
-        long_hit, short_hit = is_long & (long_at > start), ~is_long & (size > 0.0) & (short_at < end)
-        near = jnp.where(is_long, top, end)
-        lo = jnp.where((long_hit | short_hit) & (near <= mark), jnp.maximum(lo, near), lo)
-        far = jnp.where(is_long, start, bottom)
-        hi = jnp.where((long_hit | short_hit) & (far >= mark), jnp.minimum(hi, far), hi)
-        inside = (long_hit & (start < mark) & (mark < top)) | (short_hit & (bottom < mark) & (mark < end))
-        lo = jnp.where(inside, jnp.inf, lo)
-    return jnp.max(lo), jnp.min(hi)
+        start, end = _tier_notionals(tiers, k, count, size)
+        # inside this tier a long is liquidated on (start, min(end, at)), a short on (max(start, at), end)
+        first = jnp.where(is_long, start, jnp.maximum(start, at))
+        last = jnp.where(is_long, jnp.minimum(end, at), end)
+        hit = held & (first < last)
+        low = jnp.where(hit & (last <= here), jnp.maximum(low, last), low)
+        high = jnp.where(hit & (first >= here), jnp.minimum(high, first), high)
+        low = jnp.where(hit & (first < here) & (here < last), jnp.inf, low)
+    return jnp.max(low / safe), jnp.min(high / safe)
 
 
-def _tier_prices(tiers: Tiers, k: int, count: int, size: Array, safe: Array) -> tuple[Array, Array]:
-    """Mark prices at which a position of `size` enters and leaves tier k."""
-    contracts = size / tiers.contract_size
-    start = tiers.edge[k] / safe
-    in_tier = contracts > tiers.edge[k] if k else jnp.ones_like(contracts, bool)
-    if k + 1 < count:
-        end = tiers.edge[k + 1] / safe
-        in_tier = in_tier & (contracts <= tiers.edge[k + 1])
-    else:
-        end = jnp.full_like(safe, jnp.inf)
-    by_contract_start = jnp.where(in_tier, 0.0, jnp.inf)
-    by_contract_end = jnp.where(in_tier, jnp.inf, jnp.inf)
-    return (
-        jnp.where(tiers.by_contracts, by_contract_start, start if k else jnp.zeros_like(safe)),
-        jnp.where(tiers.by_contracts, by_contract_end, end),
-    )
+def _tier_notionals(tiers: Tiers, k: int, count: int, size: Array) -> tuple[Array, Array]:
+    """Notionals at which a position of `size` enters and leaves tier k; tiers by contracts do not depend on the price."""
+    start = tiers.edge[k] if k else jnp.float64(0.0)
+    end = tiers.edge[k + 1] if k + 1 < count else jnp.float64(jnp.inf)
+    in_tier = size > start * tiers.contract_size if k else jnp.ones_like(size, bool)
+    in_tier = in_tier & (size <= end * tiers.contract_size)
+    return (jnp.where(tiers.by_contracts, jnp.where(in_tier, 0.0, jnp.inf), start),
+            jnp.where(tiers.by_contracts, jnp.inf, end))

@@ -148,7 +148,7 @@ def test_ctrl_c_ends_with_130():
 
 # ------------------------------------------------------------------------------------------------ the package itself
 def test_public_names():
-    assert set(mcrisk.__all__) == {"run", "open_run", "load_config", "replay", "load_venue"}
+    assert set(mcrisk.__all__) == {"run", "open_run", "load_config", "replay", "load_venue", "explain"}
     for name in mcrisk.__all__:
         assert callable(getattr(mcrisk, name)) and getattr(mcrisk, name).__doc__
         assert name in dir(mcrisk)
