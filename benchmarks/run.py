@@ -75,9 +75,8 @@ def measure(work: Workload) -> dict:
     jobs = [(work, core, 1000 + i * share, share) for i, core in enumerate(cores)]
     with multiprocessing.get_context("spawn").Pool(work.cores) as pool:
         seconds = max(pool.map(run_share, jobs))
-    from mcrisk.engine.backends import resolve
-
     from mcrisk.config.load import load_config
+    from mcrisk.engine.backends import resolve
 
     steps = load_config("quickstart").grid.steps + 1
     row = asdict(work) | {"steps": steps, "seconds": seconds, "backend": resolve(work.backend)}

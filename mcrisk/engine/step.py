@@ -48,7 +48,8 @@ def start_carry(rules: Rulebook, markets: Markets, rows: Row) -> PathCarry:
         fees=zero, venue=zero, assigned=zeros, peak=jax.vmap(start_peak)(fund),
     )
     tally = Tally(
-        liquidated_notional=zero, traders_loss=zero, bad_debt=zero, deficit_48h=zero, liquidated_48h=zero, unpaid=zero, adl_notional=zero,
+        liquidated_notional=zero, traders_loss=zero, bad_debt=zero, deficit_48h=zero, liquidated_48h=zero,
+        unpaid=zero, adl_notional=zero,
         adl_wealth=zero, settlement_cut=zero, latent_deficit=zero, mark_index_gap=zero, fund_min=jnp.sum(fund),
         depletion_time=never, first_liquidation_time=never, first_adl_time=never, account_stages=jnp.int32(0),
     )
