@@ -134,7 +134,6 @@ class Correlation(Model):
 
     diffusion: Fraction = 0.5  # of the Brownian parts, every pair
     common_jump_share: Annotated[float, Field(ge=0, lt=1)] = 0.3
-    crypto_collateral: Fraction = 0.3  # of value with a crypto collateral asset; reserved, no rule uses it yet
 
 
 # ---------------------------------------------------------------- liquidity
