@@ -56,8 +56,17 @@ PATH_FIELDS: tuple[Field, ...] = (
 )
 
 EVENT_LABELS = ("orderly", "delayed", "reset_down", "reset_up", "cancelled")
-BAND_NAMES = ("last", "index", "mark", "funding", "fund")
-BAND_UNITS = {"last": "1", "index": "1", "mark": "1", "funding": "1", "fund": "1"}
+BAND_NAMES = ("last", "index", "mark", "funding", "fund", "liquidated", "adl")
+BAND_UNITS = dict.fromkeys(BAND_NAMES, "1")
+BAND_TEXTS = {
+    "last": "last trade over the mark in the row before the event",
+    "index": "index over the mark in the row before the event",
+    "mark": "mark over itself in the row before the event",
+    "funding": "funding rate paid in the row",
+    "fund": "value of fund or vault over the fund at the start (no fund: over one-sided open interest)",
+    "liquidated": "notional closed by liquidation since the start of this clock, over one-sided open interest at the start",
+    "adl": "notional of counterparties closed by ADL since the start of this clock, over one-sided open interest at the start",
+}
 MAX_BAND_TIMES = 128
 
 
@@ -68,13 +77,15 @@ def pnl_edges() -> np.ndarray:
 
 
 def band_edges(name: str) -> np.ndarray:
-    """Edges of a band's histogram. Prices relative to the mark before the event, funding as a rate, fund over its start."""
+    """Edges of a band's histogram; what is counted stands in BAND_TEXTS. A notional of zero has a bin of its own."""
     if name in ("last", "index", "mark"):
         return np.exp(np.linspace(np.log(0.02), np.log(8.0), 401))
     if name == "funding":
         inner = np.geomspace(1e-7, 0.05, 60)
         return np.concatenate([-inner[::-1], inner])
-    return np.concatenate([[-1e6], np.linspace(-2.0, 3.0, 201), [1e6]])
+    if name == "fund":
+        return np.concatenate([[-1e6], np.linspace(-2.0, 3.0, 201), [1e6]])
+    return np.concatenate([[0.0], np.geomspace(1e-6, 20.0, 361), [1e6]])
 
 
 def histogram(values: np.ndarray, edges: np.ndarray) -> np.ndarray:

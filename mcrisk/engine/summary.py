@@ -90,16 +90,17 @@ def account_sums(sim: Any, out: Any, pnl: np.ndarray, count: int) -> dict[str, n
 
 
 def band_histograms(sim: Any, out: Any, count: int) -> dict[str, np.ndarray]:
-    """Integer histograms on the common clock around the event; prices relative to the mark in the row before the event."""
+    """Integer histograms [times, bins] on the common clock around the event; `records.BAND_TEXTS` says of what."""
     from mcrisk.engine.simulate import band_steps
     from mcrisk.paths.grid import event_step
 
     steps = band_steps(sim.task.config)
-    at = event_step(sim.task.config.grid)
-    seen = {name: np.asarray(getattr(out.snapshots, name))[:, :count] for name in ("last", "index", "mark", "rate", "fund")}
+    at, start = event_step(sim.task.config.grid), max(int(steps[0]) - 1, 0)
+    seen = {name: np.asarray(rows)[:, :count] for name, rows in out.snapshots._asdict().items()}
     base = seen["mark"][at - 1]
     fund0 = float(np.sum(np.asarray(sim.cell.markets.fund)))
-    scale = fund0 if fund0 > 0.0 else float(np.sum(np.asarray(sim.cell.markets.open_interest * sim.cell.markets.initial_price)))
-    values = {"last": seen["last"][steps] / base, "index": seen["index"][steps] / base, "mark": seen["mark"][steps] / base,
-              "funding": seen["rate"][steps], "fund": seen["fund"][steps] / scale}
+    open_interest = float(np.sum(np.asarray(sim.cell.markets.open_interest * sim.cell.markets.initial_price)))
+    values = {name: seen[name][steps] / base for name in ("last", "index", "mark")}
+    values |= {"funding": seen["rate"][steps], "fund": seen["fund"][steps] / (fund0 if fund0 > 0.0 else open_interest)}
+    values |= {name: (seen[name][steps] - seen[name][start]) / open_interest for name in ("liquidated", "adl")}
     return {name: records.histogram(values[name], records.band_edges(name)) for name in records.BAND_NAMES}

@@ -57,13 +57,15 @@ class Trip(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """One row of market 0: what bands and figures need."""
+    """One row: what bands and figures need. Prices are those of market 0; money is of all markets, cumulative from row 0."""
 
     last: Array
     index: Array
     mark: Array
     rate: Array
     fund: Array
+    liquidated: Array  # notional closed by liquidation so far
+    adl: Array         # notional of counterparties closed by ADL so far
 
 
 class Priced(NamedTuple):
@@ -115,7 +117,8 @@ def close_row(cell: Cell, trip: Trip, priced: Priced, flows: Flows) -> tuple[Tri
     prices = jax.vmap(one)(cell.params, trip.prices, flows.sold + quotes.sold, flows.bought + quotes.bought,
                            flows.makers_lost, priced.struck, stage.views.mark, _open_interest(cell))
     value = jnp.sum(fund_value(carry.pool, stage.views.mark))
-    seen = Snapshot(stage.rows.last[0], stage.views.index[0], stage.views.mark[0], quotes.rate[0], value)
+    seen = Snapshot(stage.rows.last[0], stage.views.index[0], stage.views.mark[0], quotes.rate[0], value,
+                    carry.tally.liquidated_notional, carry.tally.adl_notional)
     return trip._replace(carry=carry, prices=prices), seen
 
 

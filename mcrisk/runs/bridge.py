@@ -56,6 +56,7 @@ def layout_of(config: Any) -> Layout:
         band_times=np.asarray(simulate.band_times(config), dtype=np.float64),
         band_edges={band: dict.fromkeys(names, values) for band, values in edges.items()},
         band_units=dict(records.BAND_UNITS),
+        band_texts=dict(records.BAND_TEXTS),
         account_facts={fact: {name: facts[name][fact] for name in names} for fact in next(iter(facts.values()))},
         # state of a lane group, held about three times over by a step: [lanes, accounts, 3 per market + 4] float64
         working_bytes=3 * 8 * config.execution.lane_paths * accounts * (3 * markets + 4),

@@ -196,7 +196,8 @@ def _lay_bands(group: zarr.Group, plan: Plan) -> None:
     shape = (len(plan.venues), len(plan.scenarios), len(times), len(QUANTILES))
     for band in layout.band_edges:
         units = _units(layout.band_units.get(band))
-        _create(group, band, "float64", shape, (1, *shape[1:]), (*CELL, "time", "quantile"), units=units)
+        _create(group, band, "float64", shape, (1, *shape[1:]), (*CELL, "time", "quantile"), units=units,
+                long_name=layout.band_texts.get(band))
 
 
 def _lay_blocks(group: zarr.Group, plan: Plan) -> None:

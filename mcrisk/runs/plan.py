@@ -38,7 +38,7 @@ class Layout:
         pnl_unit: unit of `pnl_sum` and of those edges.
         band_times: [times] seconds on the common clock around the event.
         band_edges: band (last, index, …) → venue → [bins + 1] edges.
-        band_units: band → unit.
+        band_units: band → unit. band_texts: band → what is counted, for people.
         account_facts: e.g. leverage, notional, side → venue → [accounts]; copied to /accounts for people.
         working_bytes: what the engine needs for one block beyond its results, for the memory statement.
     """
@@ -50,6 +50,7 @@ class Layout:
     band_times: np.ndarray
     band_edges: dict[str, dict[str, np.ndarray]]
     band_units: dict[str, str] = field(default_factory=dict)
+    band_texts: dict[str, str] = field(default_factory=dict)
     account_facts: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
     working_bytes: int = 0
 

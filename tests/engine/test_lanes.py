@@ -12,7 +12,7 @@ import pytest
 
 from mcrisk import paths as model
 from mcrisk.config.load import load_config
-from mcrisk.engine import build, simulate
+from mcrisk.engine import build, records, simulate
 
 SMALL = ("book.accounts=40", "execution.lane_paths=32", "execution.block_paths=32", "execution.backend=jax")
 TWO_MARKETS = ("markets=[{name: one, prices: near}, {name: two, prices: near, initial_price: 80}]",)
@@ -56,6 +56,26 @@ def test_forced_jumps_replace_the_drawn_reset(kraken):
     forced = kraken.block(0, 32, simulate.ForcedJumps(jumps))
     np.testing.assert_allclose(forced.paths["event_jump"], np.tile(jumps, 16))
     assert set(forced.paths["event_label"]) == {2, 3}
+
+
+def test_the_clock_of_the_cascade_ends_at_the_totals_of_its_paths(kraken):
+    """Snapshots accumulate to the per-path totals, and the bands count each path once, whatever the grouping."""
+    out = build.run_lanes(kraken.cell, 0, 32, simulate.ForcedJumps((float(np.log(0.4)),)))
+    paths, _, bands = simulate.summarize(kraken, out, 32)
+    for name in ("liquidated", "adl"):
+        rows = np.asarray(getattr(out.snapshots, name))
+        assert (np.diff(rows, axis=0) >= 0.0).all()
+        np.testing.assert_array_equal(rows[-1], paths[f"{name}_notional"])
+        first = simulate.band_steps(kraken.task.config)[0] - 1
+        by_hand = (rows[simulate.band_steps(kraken.task.config)] - rows[first]) / kraken.task.config.venues[0].contract.open_interest
+        edges = records.band_edges(name)
+        for counts, values in zip(bands[name], by_hand):
+            np.testing.assert_array_equal(counts, np.histogram(values, edges)[0])
+    assert np.asarray(out.snapshots.adl)[-1].max() > 0.0, "a fall by 60 % leads to ADL"
+    whole, more = kraken.block(0, 64, simulate.ForcedJumps((float(np.log(0.4)),))), kraken.block(
+        32, 32, simulate.ForcedJumps((float(np.log(0.4)),)))
+    for name, counts in bands.items():
+        np.testing.assert_array_equal(counts + more.bands[name], whole.bands[name], err_msg=name)
 
 
 def test_two_markets_with_cross_margin_conserve_money(crossed):
