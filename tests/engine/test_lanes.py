@@ -66,8 +66,8 @@ def test_the_clock_of_the_cascade_ends_at_the_totals_of_its_paths(kraken):
         rows = np.asarray(getattr(out.snapshots, name))
         assert (np.diff(rows, axis=0) >= 0.0).all()
         np.testing.assert_array_equal(rows[-1], paths[f"{name}_notional"])
-        first = simulate.band_steps(kraken.task.config)[0] - 1
-        by_hand = (rows[simulate.band_steps(kraken.task.config)] - rows[first]) / kraken.task.config.venues[0].contract.open_interest
+        steps = simulate.band_steps(kraken.task.config)
+        by_hand = (rows[steps] - rows[steps[0] - 1]) / kraken.task.config.venues[0].contract.open_interest
         edges = records.band_edges(name)
         for counts, values in zip(bands[name], by_hand):
             np.testing.assert_array_equal(counts, np.histogram(values, edges)[0])
