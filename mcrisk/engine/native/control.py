@@ -168,7 +168,7 @@ def _for(w: BlockWriter, eqn: Eqn) -> None:
 def _foreach(w: BlockWriter, eqn: Eqn) -> None:
     """The loop over paths."""
     name = w.name(eqn.params["number"])
-    w.fn.put(f"for ({name} = 0; {name} < f->count; {name}++) {{")
+    w.fn.put(f"for ({name} = FIRST_PATH; {name} < f->count; {name} += PATHS_AT_ONCE) {{")
     _nested(w, eqn.blocks[0], frozenset(), {})
     w.fn.put("}")
     w.release(eqn)
@@ -341,7 +341,7 @@ def copy(w: BlockWriter, operand: Operand, target: Storage, dtype: str, shape: t
     w.fn.buffers.add(target.name)
     view = operand if isinstance(operand, View) else None
     if view is not None and view.is_whole() and view.shape and offset == "0" and strides == layout(shape)[0]:
-        w.fn.put(f"memcpy({target.name}, {w.buffer(view.root)}, {layout(shape)[1]} * sizeof(double));")
+        w.fn.put(f"copy_slots({target.name}, {w.buffer(view.root)}, {layout(shape)[1]});")
         return
     index = [f"i{d}" for d in range(len(shape))]
     for name, n in zip(index, shape):

@@ -14,6 +14,7 @@ from typing import Any
 from mcrisk.engine.native.graph import Block, Const, Eqn, Operand, Value, View, layout, operand_roots, reads
 from mcrisk.engine.native.primitives import C_TYPE, REDUCTIONS, SLOT_TYPE, Call, literal, scalar_text
 
+_WORDS = {"int64_t": "I64", "uint64_t": "U64"}   # a buffer's slots as integers; how, the target's head says
 FLOW = ("cond", "for", "while", "rest", "scatter", "assemble", "foreach")
 
 
@@ -387,7 +388,7 @@ def from_slot(buffer: str, slot: str, dtype: str) -> str:
     """Read a slot."""
     if dtype == "float64":
         return f"{buffer}[{slot}]"
-    text = f"((const {SLOT_TYPE[dtype]} *){buffer})[{slot}]"
+    text = f"{buffer}[{slot}]" if SLOT_TYPE[dtype] == "double" else f"{_WORDS[SLOT_TYPE[dtype]]}({buffer})[{slot}]"
     if dtype == "bool":
         return f"({text} != 0)"
     return text if dtype in ("int64", "uint64") else f"(({C_TYPE[dtype]}){text})"
@@ -397,4 +398,4 @@ def to_slot(buffer: str, slot: str, dtype: str, text: str) -> str:
     """Write a slot."""
     if dtype in ("float64", "float32"):
         return f"{buffer}[{slot}] = {text};"
-    return f"(({SLOT_TYPE[dtype]} *){buffer})[{slot}] = {'-(int64_t)' if dtype == 'bool' else ''}({text});"
+    return f"{_WORDS[SLOT_TYPE[dtype]]}({buffer})[{slot}] = {'-(int64_t)' if dtype == 'bool' else ''}({text});"

@@ -162,7 +162,7 @@ SCALAR["abs"] = lambda c: f"fabs({c.args[0]})" if c.real else f"({c.args[0]} < 0
 VECTOR["abs"] = lambda c: f"vabs({c.args[0]})" if c.real else ""
 SCALAR["sign"] = lambda c: f"sign_real({c.args[0]})" if c.real else f"(({c.args[0]} > 0) - ({c.args[0]} < 0))"
 VECTOR["sign"] = lambda c: f"vsign({c.args[0]})" if c.real else ""
-SCALAR["is_finite"] = lambda c: f"((bool)isfinite({c.args[0]}))"
+SCALAR["is_finite"] = lambda c: f"finite_real({c.args[0]})"
 for _name in ("shift_left", "shift_right_logical", "shift_right_arithmetic"):
     SCALAR[_name] = lambda c, n=_name: f"{n}_{c.out}({c.args[0]}, {c.args[1]})"
 

@@ -38,8 +38,7 @@ class Program:
 
     def __call__(self, shared: list[np.ndarray], lanes: list[np.ndarray], count: int) -> list[np.ndarray]:
         """Results [count, …] of the leaves; `lanes` hold one element per path."""
-        inputs = [to_slots(np.asarray(a), spec) for a, spec in zip(shared, self.source.shared, strict=True)]
-        inputs += [np.ascontiguousarray(_wide(np.asarray(a), spec)) for a, spec in zip(lanes, self.source.lanes, strict=True)]
+        inputs = slot_arrays(self.source, shared, lanes)
         outs = [np.empty((count, spec.slots), _NUMPY[SLOT_TYPE[spec.dtype]]) for spec in self.source.outs]
         arena = np.zeros(self.source.arena + 8, np.float64)
         start = (-arena.ctypes.data % 64) // 8   # whole cache lines
@@ -47,6 +46,13 @@ class Program:
         self.library.mcrisk_run(pointers(inputs), pointers(outs), ctypes.c_int64(count),
                                 ctypes.c_void_p(arena.ctypes.data + 8 * start))
         return [from_slots(a, spec) for a, spec in zip(outs, self.source.outs)]
+
+
+def slot_arrays(source: Source, shared: list[np.ndarray], lanes: list[np.ndarray]) -> list[np.ndarray]:
+    """All inputs as a source reads them, in its order: those common to all paths, then those per path."""
+    common = [to_slots(np.asarray(a), spec) for a, spec in zip(shared, source.shared, strict=True)]
+    single = [np.ascontiguousarray(_wide(np.asarray(a), spec)) for a, spec in zip(lanes, source.lanes, strict=True)]
+    return common + single
 
 
 def _wide(array: np.ndarray, spec: Slots) -> np.ndarray:
@@ -97,13 +103,16 @@ def _code_digest() -> str:
 _programs: dict[Any, Program] = {}
 
 
-def program_of(cell: Any) -> Program:
-    """The compiled program of a cell's structure; traced and compiled at most once, kept in memory and on disk."""
+def program_of(cell: Any, kind: Any = Program) -> Any:
+    """The compiled program of a cell's structure; traced and compiled at most once, kept in memory and on disk.
+
+    `kind` is what makes a source and its result tree callable: `Program` here, its counterparts of `engine.cuda` elsewhere.
+    """
     leaves, structure = jax.tree.flatten(cell)
     kinds = tuple((np.shape(x), jnp.result_type(x).name) for x in leaves)
-    if (structure, kinds) not in _programs:
-        _programs[structure, kinds] = Program(*_plan(cell, f"{structure}{kinds}"))
-    return _programs[structure, kinds]
+    if (kind, structure, kinds) not in _programs:
+        _programs[kind, structure, kinds] = kind(*_plan(cell, f"{structure}{kinds}"))
+    return _programs[kind, structure, kinds]
 
 
 def _plan(cell: Any, structure: str) -> tuple[Source, Any]:
@@ -139,9 +148,9 @@ def _keep(file: Path, content: bytes) -> None:
 
 
 # ---------------------------------------------------------------------- the drop-in
-def run_lanes(cell: Any, first_path: int, lanes: int, forced: Any, dense: bool = False) -> Any:
+def run_lanes(cell: Any, first_path: int, lanes: int, forced: Any, dense: bool = False, kind: Any = Program) -> Any:
     """Paths [first_path, first_path + lanes) as `engine.build.run_lanes` returns them, in NumPy arrays."""
-    program = program_of(cell)
+    program = program_of(cell, kind)
     number = np.uint64(first_path) + np.arange(lanes, dtype=np.uint64)
     jumps = np.array(forced.jumps if forced is not None else (0.0,), np.float64)
     jump = jumps[(number % np.uint64(len(jumps))).astype(np.int64)]

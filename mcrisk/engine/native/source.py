@@ -1,13 +1,12 @@
-"""One C file from a per-path function: prologue, frame, functions, and the loop over paths.
+"""One source from a per-path function: frame, functions, and the loop over paths.
 
-The statements do not know their target: vectors, selections and loads are macros and small functions of the prologue, so
-that another head can put the same text on another machine.
+The text does not know its target: vectors, selections, loads and qualifiers are macros and small functions of a head
+(`target.py`), so that another head puts the same text on another machine.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -29,10 +28,10 @@ from mcrisk.engine.native.graph import (
     whole,
 )
 from mcrisk.engine.native.primitives import C_TYPE, SLOT_TYPE, literal
+from mcrisk.engine.native.target import C, Target
 from mcrisk.engine.native.views import Builder, Shared
 
 OUTLINE = 150   # equations from which on a block gets a function of its own
-PROLOGUE = Path(__file__).with_name("prologue.h")
 
 
 @dataclass(frozen=True)
@@ -49,17 +48,26 @@ class Slots:
 
 @dataclass(frozen=True)
 class Source:
-    """A generated file and what its driver has to know."""
+    """A generated program and what its driver has to know."""
 
-    text: str
+    body: str                   # the same for every target
     shared: tuple[Slots, ...]   # inputs common to all paths
     lanes: tuple[Slots, ...]    # scalars per path
     outs: tuple[Slots, ...]     # results per path
-    arena: int                  # slots of scratch memory
+    arena: int                  # slots of scratch memory per path under way
+
+    @property
+    def text(self) -> str:
+        """The C file."""
+        return self.for_target(C)
+
+    def for_target(self, target: Target) -> str:
+        """The file for one target."""
+        return target.text(self.body)
 
 
 def generate(function: Any, shared: Any, lanes: Any) -> tuple[Source, Any]:
-    """C for `function(shared, *lanes)`; `shared` and `lanes` are trees of shapes. Returns the tree of results, too."""
+    """The source of `function(shared, *lanes)`; `shared` and `lanes` are trees of shapes. Returns the tree of results, too."""
     jaxpr, out = jax.make_jaxpr(function, return_shape=True)(shared, *lanes)
     common = [_slots(leaf) for leaf in jax.tree.leaves(shared)]
     single = [_slots(leaf) for leaf in jax.tree.leaves(lanes)]
@@ -165,19 +173,18 @@ def _rests(block: Block) -> list[Block]:
 
 # ---------------------------------------------------------------------- text
 def _text(em: Emitter, tables: list, frames: list[Value], outs: int) -> str:
-    parts = [PROLOGUE.read_text(), "/* scalars that several functions read */", "struct frame {",
-             "  const double *const *in;", "  double *const *out;", "  double *arena;", "  int64_t count;"]
+    parts = [f"#define ARENA_SLOTS {em.used}   /* scratch memory per path under way */",
+             "/* scalars that several functions read */", "struct frame {",
+             "  const double *const *in;", "  double *const *out;", "  slots arena;", "  int64_t count;"]
     parts += [f"  {C_TYPE[v.dtype]} x{v.id};" for v in sorted(frames, key=lambda v: v.id)]
     parts += ["};", ""]
     parts += [_table(value, array) for value, array in tables]
     for fn in em.done:
         top = fn.name == "mcrisk_run"
-        head = ("void mcrisk_run(const double *const *in, double *const *out, int64_t count, double *arena) {" if top
-                else f"static __attribute__((noinline)) void {fn.name}(struct frame *restrict f) {{")
-        parts.append(head)
+        parts.append("ENTRY {" if top else f"PART({fn.name}) {{")
         if top:
             parts += ["  struct frame frame = {0}, *f = &frame;",
-                      "  f->in = in, f->out = out, f->arena = arena, f->count = count;"]
+                      "  f->in = in, f->out = out, f->arena = THREAD_ARENA, f->count = count;"]
         parts += [f"  {_buffer(em, name)}" for name in sorted(fn.buffers, key=lambda n: (n[0], len(n), n)) if name[0] != "k"]
         parts += [*fn.lines, "}", ""]
     return "\n".join(parts)
@@ -188,7 +195,7 @@ def _buffer(em: Emitter, name: str) -> str:
         return f"const double *const {name} = f->in[{name[2:]}];"
     if name.startswith("o"):
         return f"double *const {name} = f->out[{name[1:]}];"
-    return f"double *const {name} = f->arena + {em.offsets[name]};"
+    return f"const slots {name} = f->arena + {em.offsets[name]};"
 
 
 def _table(value: Value, array: np.ndarray) -> str:
@@ -201,7 +208,7 @@ def _table(value: Value, array: np.ndarray) -> str:
     kind = SLOT_TYPE[value.dtype]
     items = ", ".join(literal(-int(x) if value.dtype == "bool" else x, "int64" if value.dtype in ("bool", "int32") else
                               "uint64" if value.dtype == "uint32" else value.dtype) for x in flat.tolist())
-    return f"static const {kind} {value.table}_[{slots}] = {{{items}}};\n#define {value.table} ((const double *){value.table}_)"
+    return f"TABLE {kind} {value.table}_[{slots}] = {{{items}}};\n#define {value.table} ((const double *){value.table}_)"
 
 
 __all__ = ["Const", "Slots", "Source", "generate", "to_slot"]

@@ -1,0 +1,35 @@
+"""Where a generated text is compiled: what stands before it makes the same statements C or CUDA C++.
+
+A head defines the types `vd`, `vi`, `vu` of four elements, `slots` (scratch memory), `INLINE`, `TABLE`, `PART` (a function of
+the program), `ENTRY`, `FIRST_PATH` and `PATHS_AT_ONCE` (which paths this thread takes), `I64`, `U64`, `copy_slots`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+TITLE = "/* Generated from the per-path functions of mcrisk/engine/trip.py. Do not edit: the rules stand in mcrisk/rules. */\n"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A machine the program is compiled for: its head, and what every target shares."""
+
+    name: str
+    head: str   # file beside this one
+
+    def text(self, body: str) -> str:
+        """The whole file of a program."""
+        return TITLE + _file(self.head) + "\n" + _file("shared.h") + "\n" + body
+
+
+@lru_cache(maxsize=8)
+def _file(name: str) -> str:
+    return Path(__file__).with_name(name).read_text()
+
+
+C = Target("c", "head_c.h")
+CUDA = Target("cuda", "head_cuda.h")
+TARGETS = {target.name: target for target in (C, CUDA)}
