@@ -37,6 +37,7 @@ class Change:
     new: Interval
     difference: Interval  # new − old at 95 %
     verdict: str
+    cushion: str = "fund"  # what the newer run's venue has, see VenueInfo.cushion
 
     @property
     def worse(self) -> bool:
@@ -137,7 +138,7 @@ def _cell(
         plain, strict = (
             differences.difference(measure, after, before, paired=paired, level=one) for one in (LEVEL, level)
         )
-        found.append(Change(x.name, scenario, measure.name, unit, *at, plain, judge(plain, strict)))
+        found.append(Change(x.name, scenario, measure.name, unit, *at, plain, judge(plain, strict), y.cushion))
     return found
 
 
@@ -188,7 +189,7 @@ def sentence(found: Comparison) -> str:
 def spelled(change: Change) -> str:
     """'kraken-preipo, combined: P(fund gone) +2.1 pp (1.2 to 3.0 pp), from 10 % to 12 %'."""
     show = printed(change)
-    name = names.label(change.metric)
+    name = names.label(change.metric, change.cushion)
     return (
         f"{change.venue}, {change.scenario.replace('_', ' ')}: {name} {show(change.difference.estimate, True)} "
         f"({show(change.difference.lower, True)} to {show(change.difference.upper, True)}), "

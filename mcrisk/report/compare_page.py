@@ -29,7 +29,7 @@ def change_table(found: Comparison, key: str = "changes") -> Table:
         kinds = ("money", "money") if money else ("percent", "points")
         of = " (of OI)" if change.unit.startswith("share") else ""
         table.add(
-            change.venue, change.scenario, names.label(change.metric) + of,
+            change.venue, change.scenario, names.label(change.metric, change.cushion) + of,
             *(cell(i.estimate, kinds[0], i.lower, i.upper, with_range=True) for i in (change.old, change.new)),
             _difference_cell(change, kinds[1]), change.verdict,
         )  # fmt: skip
@@ -88,7 +88,7 @@ def _figure(found: Comparison, moved: Sequence[Change]) -> Figure:
     panels = []
     for venue in dict.fromkeys(c.venue for c in shares):
         rows = [
-            (f"{names.label(c.metric)}, {c.scenario.replace('_', ' ')}", c.difference)
+            (f"{names.label(c.metric, c.cushion)}, {c.scenario.replace('_', ' ')}", c.difference)
             for c in shares
             if c.venue == venue
         ][:SHOWN]

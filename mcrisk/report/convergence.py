@@ -35,16 +35,24 @@ def figure(run: Run) -> Figure | None:
                 continue
             found = [estimate(measure, values[:n]) for n in sizes]
             lines.append((styles[venue.index], [(float(n), *f) for n, f in zip(sizes, found)]))
-            table.add(venue.name, title, *(cell(*f[:1], "percent", *f[1:], with_range=True) for f in found))
+            own = names.label(measure.name, venue.cushion) + (" (of open interest)" if measure.money else "")
+            table.add(venue.name, own, *(cell(*f[:1], "percent", *f[1:], with_range=True) for f in found))
             final = found[-1]
             if not final.resolved or (final.estimate > 0 and final.upper - final.lower > final.estimate):
-                unsettled.append(f"{title} at {venue.name}")
+                unsettled.append(f"{own} at {venue.name}")
         if lines:
-            panels.append(Panel(title, charts_more.convergence(title, lines, "estimate and 95 % band")))
+            note = _note(run) if measure.name == "p_fund_depleted" else ""
+            panels.append(Panel(title, charts_more.convergence(title, lines, "estimate and 95 % band"), note))
     if not panels:
         return None
     legend = [(styles[v.index], v.name) for v in run.venues]
     return Figure("convergence", "Do the numbers stand still", _see(run, unsettled), panels, legend, table)
+
+
+def _note(run: Run) -> str:
+    """Whose line is not about a fund."""
+    told = [f"{v.name}: {names.meaning('p_fund_depleted', v.cushion)}" for v in run.venues if v.cushion != "fund"]
+    return "; ".join(told)
 
 
 def _see(run: Run, unsettled: list[str]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mcrisk.report import charts, figures
+from mcrisk.report import charts, figures, names
 from mcrisk.report import format as fmt
 from mcrisk.report.answer import horizon
 from mcrisk.report.headline import scaled
@@ -278,5 +278,7 @@ def _numbers(run: Run, kraken: VenueInfo, okx: VenueInfo, cells: figures.Cells, 
     ):
         bounds = [scaled(run, v, run.shock, key, by) for v in pair]
         if all(b is not None for b in bounds):
-            table.add(title, *(cell(b.estimate, "percent", b.lower, b.upper, with_range=True) for b in bounds))
+            means = [names.meaning(names.ALIASES[key][0], v.cushion) for v in pair]
+            table.add(title, *(cell(b.estimate, "percent", b.lower, b.upper, with_range=True, meaning=m)
+                               for b, m in zip(bounds, means)))  # fmt: skip
     return table

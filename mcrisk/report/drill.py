@@ -23,7 +23,8 @@ def table(run: Run) -> Table:
         Column("venue"), Column("which"), Column("path", "count"), Column("jump of value", "signed_percent"),
         Column("deficit", "percent", "% of OI"), Column("liquidated", "percent", "% of OI"),
         Column("taken by ADL", "percent", "% of OI"), Column("first liquidation", "seconds", "from the event"),
-        Column("first ADL", "seconds", "from the event"), Column("fund gone", "seconds", "from the event"),
+        Column("first ADL", "seconds", "from the event"),
+        Column("fund gone", "seconds", "from the event; no fund: vault gone, or first loss"),
         Column("its ledger"),
     ]  # fmt: skip
     scenario = run.scenarios[run.headline]

@@ -28,17 +28,20 @@ def csv_text(table: Table) -> str:
     """A table as CSV: raw values, interval ends in columns of their own, texts that no spreadsheet runs as a formula."""
     judged = [any(row[k].verdict for row in table.rows) for k in range(len(table.columns))]
     ranged = [any(row[k].range_text for row in table.rows) for k in range(len(table.columns))]
+    meant = [any(row[k].meaning for row in table.rows) for k in range(len(table.columns))]
     head: list[str] = []
-    for column, interval, verdict in zip(table.columns, ranged, judged):
+    for column, interval, verdict, means in zip(table.columns, ranged, judged, meant):
         title = f"{column.title} ({column.unit})" if column.unit else column.title
-        head += [title, *([f"{title} lower", f"{title} upper"] if interval else []), *([f"{title} verdict"] * verdict)]
+        head += [title, *([f"{title} lower", f"{title} upper"] if interval else []), *([f"{title} verdict"] * verdict),
+                 *([f"{title} meaning"] * means)]  # fmt: skip
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow([_field(h) for h in head])
     for row in table.rows:
         fields: list[Any] = []
-        for item, interval, verdict in zip(row, ranged, judged):
-            fields += [item.value, *([item.lower, item.upper] if interval else []), *([item.verdict] * verdict)]
+        for item, interval, verdict, means in zip(row, ranged, judged, meant):
+            fields += [item.value, *([item.lower, item.upper] if interval else []), *([item.verdict] * verdict),
+                       *([item.meaning] * means)]  # fmt: skip
         writer.writerow([_field(f) for f in fields])
     return out.getvalue()
 

@@ -32,6 +32,7 @@ class Entry:
     report: str = ""  # relative address of its report, "" when there is none
     store: str = ""
     metrics: dict[str, dict[str, tuple[float, float, float]]] = field(default_factory=dict)
+    cushions: dict[str, str] = field(default_factory=dict)  # venue → what it has, where that is known
 
 
 def entries(folder: Path) -> list[Entry]:
@@ -92,8 +93,20 @@ def _run(folder: Path, store: Path) -> Entry | None:
         series, store.stem if store.parent != folder else name, _time(facts.get("created"), store),
         "complete" if complete else "unfinished", fmt.clean(facts.get("fingerprint", ""))[:12],
         config.get("paths") if isinstance(config.get("paths"), int) else None, _report(folder, store),
-        _relative(folder, store), _metrics(store) if complete else {},
+        _relative(folder, store), _metrics(store) if complete else {}, _cushions(config),
     )  # fmt: skip
+
+
+def _cushions(config: dict) -> dict[str, str]:
+    """What each venue of a resolved configuration has against losses, as `VenueInfo.cushion` names it."""
+    found = {}
+    for venue in config.get("venues") or ():
+        if not isinstance(venue, dict):
+            continue
+        fund, backstop = venue.get("fund") or {}, venue.get("backstop") or {}
+        held = fund.get("initial", 0.0) * fund.get("usable_share", 1.0)
+        found[fmt.clean(venue.get("name", ""))] = "fund" if held > 0 else "vault" if backstop.get("enabled") else "none"
+    return found
 
 
 def _parsed(config: Any) -> dict:

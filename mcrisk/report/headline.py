@@ -23,6 +23,7 @@ HEADLINE = (
 )
 # limits that mean nothing without a fund
 OVER_FUND = ("fund_over_required", "latent_deficit_p99", "cover_two")
+EXACT = ("cover_two",)  # computed from the book, not sampled: no interval
 
 
 def verdict_table(run: Run, judged: list[dict[str, verdicts.Verdict]]) -> Table:
@@ -44,7 +45,9 @@ def _verdict_cell(found: verdicts.Verdict, kind: str, venue: VenueInfo) -> Cell:
     b = found.interval
     if found.limit in OVER_FUND and not venue.fund > 0:
         return Cell(b.estimate, "no fund", verdict=found.colour)
-    item = cell(b.estimate, kind, b.lower, b.upper, with_range=True, verdict=found.colour)
+    means = _means(found.limit, venue)
+    item = cell(b.estimate, kind, b.lower, b.upper, with_range=found.limit not in EXACT, verdict=found.colour,
+                meaning=means)  # fmt: skip
     if not found.text:
         return item
     text = "far" if found.text.startswith("beyond") else item.text
@@ -55,7 +58,15 @@ def _verdict_cell(found: verdicts.Verdict, kind: str, venue: VenueInfo) -> Cell:
         item.upper,
         "; ".join(t for t in (item.range_text, fmt.clean(found.text)) if t),
         item.verdict,
+        meaning=means,
     )
+
+
+def _means(limit: str, venue: VenueInfo) -> str:
+    """A venue without a fund is judged on what it has; its cells say on what."""
+    if limit in ("break_even_down", "break_even_up") and venue.cushion != "fund":
+        return "no fund: vault gone" if venue.cushion == "vault" else "no fund: first loss"
+    return names.meaning(limit, venue.cushion)
 
 
 def limit_rules(run: Run) -> Table:
@@ -88,8 +99,9 @@ def headline_table(run: Run) -> Table:
             row = []
             for key, _, kind, _, by in present:
                 b = scaled(run, venue, s, key, by)
-                row.append(cell(b.estimate, kind, b.lower, b.upper, with_range=True))
-            table.add(venue.name, scenario, *row)
+                means = names.meaning(names.ALIASES[key][0], venue.cushion)
+                row.append(cell(b.estimate, kind, b.lower, b.upper, with_range=True, meaning=means))
+            table.add(venue.name, Cell(scenario, scenario.replace("_", " ")), *row)
     return table
 
 
@@ -100,11 +112,13 @@ def metrics_table(run: Run) -> Table:
         Column("scenario"),
         Column("metric"),
         *(Column(b, "number") for b in ("estimate", "lower", "upper")),
+        Column("meaning", note="where the metric's name would mislead"),
     ]
     table = Table("metrics", "All stored metrics (quote currency, probabilities, shares)", columns)
     for venue in run.venues:
         for s, scenario in enumerate(run.scenarios):
             for name in run.metric_names:
                 b = run.metric(venue.index, s, name)
-                table.add(venue.name, scenario, name, b.estimate, b.lower, b.upper)
+                means = names.meaning(name, venue.cushion)
+                table.add(venue.name, scenario, name, b.estimate, b.lower, b.upper, means)
     return table

@@ -57,7 +57,7 @@ def _runs(found: list[Entry]) -> Section:
         run = Cell(entry.name, entry.name, link=quote(entry.report)) if entry.report else Cell(entry.name, entry.name)
         table.add(
             f"{entry.made:%Y-%m-%d %H:%M}", entry.series, run, entry.state, venue,
-            *(_number(numbers.get(m)) for m in SHOWN),
+            *(_number(numbers.get(m), m, entry.cushions.get(venue, "fund")) for m in SHOWN),
             entry.paths if entry.paths is not None else Cell(None, ""), entry.fingerprint,
         )  # fmt: skip
     table.note = "Numbers of the headline scenario at the venue whose fund goes most often; a name leads to its report."
@@ -72,15 +72,16 @@ def _worst(entry: Entry) -> str:
     return max(entry.metrics, key=size, default="")
 
 
-def _number(bounds: tuple[float, float, float] | None) -> Cell:
+def _number(bounds: tuple[float, float, float] | None, metric: str, cushion: str) -> Cell:
     if bounds is None:
         return Cell(None, "")
-    return cell(bounds[0], "percent", bounds[1], bounds[2], with_range=True)
+    return cell(bounds[0], "percent", bounds[1], bounds[2], with_range=True, meaning=names.meaning(metric, cushion))
 
 
 def _trend(series: str, some: list[Entry], k: int) -> Section:
     """Headline numbers over time: a panel per number, a line with its band per venue."""
     venues = list(dict.fromkeys(v for e in some for v in e.metrics))
+    cushions = {v: c for e in some for v, c in e.cushions.items()}  # a pruned slot has none of its own
     styles = {v: charts.STYLES[i % len(charts.STYLES)] for i, v in enumerate(venues)}
     panels, moved = [], []
     for metric in SHOWN:
@@ -94,7 +95,7 @@ def _trend(series: str, some: list[Entry], k: int) -> Section:
             if len(points) > 1:
                 lines.append((styles[venue], points))
                 if points[0][3] < points[-1][2] or points[0][2] > points[-1][3]:
-                    moved.append(f"{names.label(metric)} at {venue}")
+                    moved.append(f"{names.label(metric, cushions.get(venue, 'fund'))} at {venue}")
         if lines:
             panels.append(Panel(names.label(metric), charts_more.trend(f"{series}: {names.label(metric)}", lines)))
     table = Table(f"trend-{k}", "Headline numbers over time",
@@ -102,13 +103,15 @@ def _trend(series: str, some: list[Entry], k: int) -> Section:
                   has_intervals=True)  # fmt: skip
     for entry in reversed(some):
         for venue, numbers in entry.metrics.items():
-            table.add(f"{entry.made:%Y-%m-%d %H:%M}", venue, *(_number(numbers.get(m)) for m in SHOWN))
+            shown = (_number(numbers.get(m), m, cushions.get(venue, "fund")) for m in SHOWN)
+            table.add(f"{entry.made:%Y-%m-%d %H:%M}", venue, *shown)
     see = "Lines are estimates, bands their 95 % intervals. "
     see += (
         f"From the first run to the last, the intervals of {fmt.join(moved[:4])} have come apart."
         if moved
         else "No interval of the last run lies clear of the first run's."
     )
-    legend = [(styles[v], v) for v in venues]
+    apart = {v: names.meaning(SHOWN[0], cushions.get(v, "fund")) for v in venues}
+    legend = [(styles[v], f"{v} ({apart[v]})" if apart[v] else v) for v in venues]
     figure = Figure(f"trend-{k}", f"{series}: headline numbers over time", see, panels, legend, table)
     return Section(f"series-{k}", series, blocks=[figure])

@@ -35,6 +35,7 @@ class Cell:
     range_text: str = ""
     verdict: str = ""
     link: str = ""  # relative address, already quoted
+    meaning: str = ""  # what the number stands for where the column's title would mislead
 
 
 @dataclass
@@ -73,6 +74,10 @@ class Table:
                         "upper": item.upper,
                         "text": item.text,
                     }
+                if item.meaning:
+                    plain = entry[column.title]
+                    as_dict = plain if isinstance(plain, dict) else {"estimate": plain}
+                    entry[column.title] = {**as_dict, "meaning": item.meaning}
             rows.append(entry)
         return {"title": self.title, "units": {c.title: c.unit for c in self.columns if c.unit}, "rows": rows}
 
@@ -86,12 +91,14 @@ def cell(
     with_range: bool = False,
     verdict: str = "",
     text: str | None = None,
+    meaning: str = "",
 ) -> Cell:
     """A formatted cell; `with_range` prints the interval below the estimate."""
     shown = fmt.FORMATS[kind](value) if text is None else text
     exact = value == lower == upper and value != 0
     between = fmt.interval(lower, upper, kind) if with_range and fmt.known(value) and not exact else ""
-    return Cell(fmt.clean(value) if isinstance(value, str) else value, shown, lower, upper, between, verdict)
+    return Cell(fmt.clean(value) if isinstance(value, str) else value, shown, lower, upper, between, verdict,
+                meaning=meaning)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,19 @@ LABELS = {
 }
 
 
-def label(metric: str) -> str:
+DEPLETED = {"fund": "P(fund gone)", "vault": "P(vault gone)", "none": "P(first loss)"}
+"""`p_fund_depleted` by what the venue has (`VenueInfo.cushion`): without any cushion it counts the first loss."""
+
+
+def label(metric: str, cushion: str = "fund") -> str:
     """How a stored metric is called in sentences; a share of open interest says so."""
     if metric.endswith("_of_oi"):
-        return f"{label(metric[:-6])} (of open interest)"
+        return f"{label(metric[:-6], cushion)} (of open interest)"
+    if metric == "p_fund_depleted":
+        return DEPLETED[cushion]
     return LABELS.get(metric, metric.replace("_", " "))
+
+
+def meaning(metric: str, cushion: str) -> str:
+    """What a number stands for where its column's title would mislead: a venue without a fund has none to lose."""
+    return f"no fund: {DEPLETED[cushion]}" if metric == "p_fund_depleted" and cushion != "fund" else ""

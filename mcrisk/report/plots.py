@@ -146,7 +146,7 @@ class Plots:
         for k, measure in enumerate(m for m in MEASURES if m.name in HEADLINE):
             values = measure.of(cell) / (info.open_interest if measure.money else 1.0)
             found = 100 * np.array([estimate(measure, values[:n]) for n in sizes])
-            ax.plot(sizes, found[:, 0], **_style(k), marker="o", ms=3, label=names.label(measure.name))
+            ax.plot(sizes, found[:, 0], **_style(k), marker="o", ms=3, label=names.label(measure.name, info.cushion))
             ax.fill_between(sizes, found[:, 1], found[:, 2], color=COLOURS[k], alpha=0.15, lw=0)
         ax.set(xscale="log", xlabel="paths", ylabel="%, money as a share of open interest")
         ax.legend(fontsize=7)

@@ -36,7 +36,8 @@ def _strip_blocks(run: Run) -> list[Figure | Table]:
         data[k].transpose(*dims).values if k in data else np.full(values.shape, NAN) for k in ("lower", "upper")
     )
     names, levels = [fmt.clean(a) for a in data["assumption"].values], [fmt.clean(v) for v in data["level"].values]
-    metric = names_of.label(fmt.clean(data.attrs.get("metric", "headline metric")))
+    stored = fmt.clean(data.attrs.get("metric", "headline metric"))
+    metric = names_of.label(stored)
     panels, addons = [], {}
     title = f"Effect of each assumption on {metric}"
     table = Table(
@@ -56,7 +57,8 @@ def _strip_blocks(run: Run) -> list[Figure | Table]:
         spread = np.max(np.abs(np.nan_to_num(d)), axis=1)
         order = np.argsort(-spread, kind="stable")
         rows = [(names[k], float(d[k, 0]), float(d[k, -1])) for k in order]
-        panels.append(Panel(venue.name, charts.tornado(venue.name, rows, f"change of {metric}, percentage points")))
+        own = names_of.label(stored, venue.cushion)
+        panels.append(Panel(venue.name, charts.tornado(venue.name, rows, f"change of {own}, percentage points")))
         addons[venue.name] = (float(max(0.0, np.nanmax(d))) if np.isfinite(d).any() else NAN, names[int(order[0])])
         for k in order:
             for j, level in enumerate(levels):
@@ -65,7 +67,7 @@ def _strip_blocks(run: Run) -> list[Figure | Table]:
                     venue.name,
                     names[k],
                     level,
-                    float(values[at]),
+                    cell(float(values[at]), "percent", meaning=names_of.meaning(stored, venue.cushion)),
                     cell(float(diff[at]), "points", float(low[at]), float(high[at]), with_range=True),
                 )
     addon = Table(
@@ -75,6 +77,8 @@ def _strip_blocks(run: Run) -> list[Figure | Table]:
     )
     for name, (size, which) in addons.items():
         addon.add(name, size, which)
+    if "fund" in names:
+        addon.note = f"The low end of “fund” is no fund at all: there the number is {names_of.DEPLETED['none']}."
     resolved = {k: v for k, v in addons.items() if v[0] == v[0]}
     see = "No difference was resolved."
     if resolved:

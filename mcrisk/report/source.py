@@ -46,6 +46,13 @@ class VenueInfo:
     backstop: float
     self_referential: bool
 
+    @property
+    def cushion(self) -> str:
+        """What stands between a loss and the winners: 'fund', 'vault' (a backstop without a fund) or 'none'."""
+        if self.fund > 0 or self.fund != self.fund:
+            return "fund"
+        return "vault" if self.backstop > 0 else "none"
+
 
 def _load_json(value: Any) -> Any:
     """Attributes arrive as JSON text or as plain values."""

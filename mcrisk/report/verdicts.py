@@ -107,8 +107,8 @@ def rules(limits: Limits) -> dict[str, str]:
         return f"green up to {show(limit.green)}, amber up to {show(limit.amber)}, red above"
 
     return {
-        "break_even_down": "smallest fall of the value that empties the fund on half of the paths; needs no "
-        "event probability; "
+        "break_even_down": "smallest fall of the value that empties the fund (no fund: the vault; neither: brings the "
+        "first loss) on half of the paths; needs no event probability; "
         f"amber when not beyond {fmt.signed_percent(jump.amber_down)}, red when not beyond "
         f"{fmt.signed_percent(jump.red_down)}",
         "break_even_up": f"the same for a rise; amber when not beyond {fmt.signed_percent(jump.amber_up)}, "
@@ -116,7 +116,8 @@ def rules(limits: Limits) -> dict[str, str]:
         "fund_over_required": f"the fund over what would have paid everything: green from 1× at "
         f"{fmt.plain_percent(fund.green_quantile)}, "
         f"amber from 1× at {fmt.plain_percent(fund.amber_quantile)} (the number shown), red below",
-        "p_fund_depleted": "a loss met a fund that could not pay it (without a fund: any loss beyond collateral); "
+        "p_fund_depleted": "a loss met a fund that could not pay it; a venue without a fund is judged on its vault, or, with "
+        "neither, on the first loss beyond collateral, and the cell says so; "
         + upper(limits.p_fund_depleted, fmt.plain_percent),
         "winners_haircut_es99": "share of their profit that winners lose to ADL and settlement cuts in the "
         "worst 1 % of paths; " + upper(limits.winners_haircut_es99, fmt.plain_percent),

@@ -43,11 +43,13 @@ function csvOf(table) {
   const heads = [...table.tHead.rows[0].cells];
   const ranged = heads.map((_, c) => rows.some((r) => r.cells[c].dataset.lo !== undefined));
   const judged = heads.map((_, c) => rows.some((r) => r.cells[c].dataset.word !== undefined));
+  const meant = heads.map((_, c) => rows.some((r) => r.cells[c].dataset.means !== undefined));
   const title = (h) => [...h.querySelectorAll("button")].map((b) => [...b.childNodes].map((n) => n.textContent.trim()).join(" "))[0];
-  const first = heads.flatMap((h, c) => [title(h), ...(ranged[c] ? [`${title(h)} lower`, `${title(h)} upper`] : []), ...(judged[c] ? [`${title(h)} verdict`] : [])]);
+  const first = heads.flatMap((h, c) => [title(h), ...(ranged[c] ? [`${title(h)} lower`, `${title(h)} upper`] : []), ...(judged[c] ? [`${title(h)} verdict`] : []), ...(meant[c] ? [`${title(h)} meaning`] : [])]);
   const clean = (v) => (v === undefined || v === "nan" ? "" : v);
   const body = rows.map((r) => [...r.cells].flatMap((cell, c) => [
-    clean(cell.dataset.v), ...(ranged[c] ? [clean(cell.dataset.lo), clean(cell.dataset.hi)] : []), ...(judged[c] ? [cell.dataset.word ?? ""] : [])]));
+    clean(cell.dataset.v), ...(ranged[c] ? [clean(cell.dataset.lo), clean(cell.dataset.hi)] : []), ...(judged[c] ? [cell.dataset.word ?? ""] : []),
+    ...(meant[c] ? [cell.dataset.means ?? ""] : [])]));
   return [first, ...body].map((r) => r.map(csvField).join(",")).join("\r\n") + "\r\n";
 }
 
