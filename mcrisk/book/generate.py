@@ -3,7 +3,8 @@
 The same seed gives the same people on every venue: who is larger, who is long first, who hedges, who trades boldly.
 The venue decides open interest, price, margin tiers and position limits. Order of work: who holds which market on
 which side (`_places`), how much (`sizes.fill`), at which leverage (`leverage.prefer`), how much of it the tiers admit
-at that leverage (`sizes.refill`), from which entry price (`_entries`).
+at that leverage (`sizes.refill`), how leverage answers other requirements (`response`), from which entry price
+(`_entries`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from mcrisk.book import leverage, sizes, tiers
+from mcrisk.book import leverage, response, sizes, tiers
 from mcrisk.book.draws import normals, uniforms
 from mcrisk.book.table import CROSS, HEDGER, ISOLATED, MAKER, TRADER, Book
 from mcrisk.config.book import BookSpec, CompanyKind
@@ -66,9 +67,11 @@ def generate(
     so); quantities net to zero within rounding; nobody is above a position limit or below initial margin.
 
     Raises:
-        InputError: no markets, repeated names, too few accounts, unknown leverage mix.
+        InputError: no markets, repeated names, too few accounts, unknown leverage mix; positions observed under other
+            margin requirements (`spec.response`) that this venue's limits do not admit.
     """
-    draft = _people(spec, venue, tuple(markets), seed)
+    venues = (venue,) * len(markets) if isinstance(venue, Venue) else tuple(venue)
+    draft = _people(spec, response.observed(spec, venues), tuple(markets), seed)
     kinds = company_kind or spec.company_kind
     for m in range(len(draft.markets)):
         _places(draft, spec, m, kinds if isinstance(kinds, str) else kinds[m])
@@ -77,14 +80,14 @@ def generate(
     band, wanted = _preferences(draft, bands, fixed)
     for m in range(len(draft.markets)):
         _within_tiers(draft, m, band, wanted, np.isnan(fixed))
-    effective = np.minimum(wanted, _largest_leverage(draft))
+    effective = np.minimum(wanted, response.largest_leverage(draft.venues, draft.notional))
     _say_what_was_reached(draft, bands, effective)
+    effective = response.answer(spec, venues, draft.notional, effective, np.isnan(fixed))
     return _book(draft, spec, effective)
 
 
-def _people(spec: BookSpec, venue: Venue | Sequence[Venue], markets: tuple[str, ...], seed: int) -> _Draft:
+def _people(spec: BookSpec, venues: tuple[Venue, ...], markets: tuple[str, ...], seed: int) -> _Draft:
     """Who there is, makers first, and which markets each one holds."""
-    venues = (venue,) * len(markets) if isinstance(venue, Venue) else tuple(venue)
     if not markets or len(set(markets)) != len(markets):
         raise InputError("markets must be named, each once", where="markets", why=f"got {list(markets)}")
     if len(venues) != len(markets):
@@ -241,17 +244,6 @@ def _say_what_was_reached(draft: _Draft, bands: list[leverage.Bands], effective:
                 f"market '{draft.markets[m]}': open interest per leverage band is {got}, not {asked}: more"
                 f" is not to be had from {mine.sum()} accounts under this venue's margin tiers"
             )
-
-
-def _largest_leverage(draft: _Draft) -> Array:
-    """Notional over initial margin at the mark, per account [A]: the most the venue's tiers admit."""
-    required = np.zeros(len(draft.maker))
-    for m, venue in enumerate(draft.venues):
-        table = tiers.tier_arrays(venue.pre.margin)
-        quantity = draft.notional[:, m] / draft.mark[m]
-        required += tiers.initial_margin(venue.pre.margin, table, quantity, draft.mark[m], venue.contract.contract_size)
-    # a hair inside, so that rounding of entries and collateral leaves nobody below initial margin
-    return draft.notional.sum(1) / np.maximum(required, np.finfo(float).tiny) * (1 - 1e-9)
 
 
 def _book(draft: _Draft, spec: BookSpec, effective: Array) -> Book:

@@ -10,14 +10,16 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from mcrisk.calibrate import optimise as search
 from mcrisk.calibrate.evaluate import TEXTS, Outcome, Runner, job
 from mcrisk.calibrate.fields import differences
 from mcrisk.calibrate.output import Table, money_range, shown
-from mcrisk.calibrate.study import Study, candidate
+from mcrisk.calibrate.study import answering, candidate, says
+from mcrisk.config.book import Traders
 from mcrisk.config.run import RunConfig
+from mcrisk.config.study import Calibration
 from mcrisk.config.venue import Note, Venue
 from mcrisk.errors import InputError
 from mcrisk.report.svg import Plot, linear, text_at
@@ -37,7 +39,7 @@ class Check:
 class Decision:
     """The outcome of a study. `venue` is the chosen rulebook, ready to be used."""
 
-    study: Study
+    study: Calibration
     trials: list[search.Trial]
     best: search.Trial
     front: list[search.Trial]
@@ -47,14 +49,17 @@ class Decision:
     runner_up: Outcome | None
 
 
-def judge_with(study: Study, run: RunConfig, venue: Venue, compute: Runner) -> search.Judge:
-    """Candidates → outcomes on the study's draws; values that are not allowed together give None."""
+def judge_with(study: Calibration, run: RunConfig, venue: Venue, compute: Runner) -> search.Judge:
+    """Candidates → outcomes on the study's draws; values that are not allowed together, or not with the book, give None."""
+    from mcrisk.engine.simulate import book_of
 
     def judge(batch: Sequence[dict[str, Any]]) -> list[Outcome | None]:
         rulebooks: list[Venue | None] = []
         for values in batch:
             try:
-                rulebooks.append(candidate(venue, study, values))
+                rulebook = candidate(venue, study, values)
+                book_of(job(run, rulebook, study.scenario, study.paths).config, rulebook.name)
+                rulebooks.append(rulebook)
             except InputError:
                 rulebooks.append(None)
         jobs = [job(run, v, study.scenario, study.paths) for v in rulebooks if v is not None]
@@ -65,7 +70,7 @@ def judge_with(study: Study, run: RunConfig, venue: Venue, compute: Runner) -> s
 
 
 def decide(
-    study: Study, run: RunConfig, venue: Venue, compute: Runner, journal: Path | None,
+    study: Calibration, run: RunConfig, venue: Venue, compute: Runner, journal: Path | None,
     tell: Callable[[int, int], None] | None = None,
 ) -> Decision:  # fmt: skip
     """Search and check. Raises InputError when no candidate meets the constraints (the trials are kept)."""
@@ -73,19 +78,32 @@ def decide(
     trials = search.optimise(study, judge_with(study, run, venue, compute), journal, mark, tell)
     best, front = search.choose(trials, study)
     chosen = candidate(venue, study, best.values)
-    places = [("tuned on", study.scenario, run.seed, study.paths), ("fresh seed", study.scenario, study.check_seed,
-              study.check_paths)]  # fmt: skip
-    places += [("held out", name, study.check_seed, study.check_paths) for name in study.held_out]
-    jobs = [job(run, v, scenario, n, seed) for _, scenario, seed, n in places for v in (chosen, venue)]
+    places = _places(study, run, venue, chosen)
+    jobs = [job(world, v, scenario, n, seed) for _, world, scenario, seed, n in places for v in (chosen, venue)]
     others = [t for t in trials if t.feasible and t.values != best.values]
     second = min(others, key=lambda t: search.costs(t, study.objectives)) if others else None
     if second is not None:
         jobs.append(job(run, candidate(venue, study, second.values), study.scenario, study.check_paths, study.check_seed))
     found = compute(jobs)
     checks = [
-        Check(f"{label}: {scenario}", found[2 * i], found[2 * i + 1]) for i, (label, scenario, *_) in enumerate(places)
+        Check(f"{label}: {scenario}", found[2 * i], found[2 * i + 1]) for i, (label, _, scenario, *_) in enumerate(places)
     ]
     return Decision(study, trials, best, front, chosen, venue, checks, found[-1] if second is not None else None)
+
+
+def _places(study: Calibration, run: RunConfig, venue: Venue, chosen: Venue) -> list[tuple[str, RunConfig, str, int, int]]:
+    """Where the answer is judged: (label, run, scenario, seed, paths). First on the tuned draws, then where it was not tuned.
+
+    Where the answer moves margin, the other assumptions about traders are among them: none of them can be observed.
+    """
+    places = [("tuned on", run, study.scenario, run.seed, study.paths)]
+    fresh = [("fresh seed", run, study.scenario)] + [("held out", run, name) for name in study.held_out]
+    if chosen.pre.margin != venue.pre.margin:
+        fresh += [
+            (f"traders {traders}", answering(run, study, venue.pre.margin, traders), study.scenario)
+            for traders in get_args(Traders) if traders != study.traders
+        ]  # fmt: skip
+    return places + [(*place, study.check_seed, study.check_paths) for place in fresh]
 
 
 # ------------------------------------------------------------------------------------------------ what is written
@@ -153,7 +171,7 @@ def _verdict(decision: Decision, metric: str, found: Interval) -> str:
     return f"≤ {limits[0].at_most:g}: " + ("met" if search.missed(limits[0], {metric: found}) <= 0 else "not shown")
 
 
-def _metrics(study: Study) -> list[str]:
+def _metrics(study: Calibration) -> list[str]:
     return list(dict.fromkeys([*(o.metric for o in study.objectives), *(c.metric for c in study.constraints)]))
 
 
@@ -161,6 +179,7 @@ def summary(decision: Decision) -> str:
     """The recommendation in words: what it costs, whether it held, whether it can be told from the next best."""
     study, fresh = decision.study, decision.checks[1]
     lines = [f"Recommended: candidate {decision.best.number} of {len(decision.trials)}, tuned on {study.scenario}."]
+    lines.append(says(study))
     for objective in study.objectives:
         a, b = fresh.chosen.table[objective.metric], fresh.present.table[objective.metric]
         text = TEXTS.get(objective.metric, objective.metric)

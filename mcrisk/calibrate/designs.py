@@ -12,7 +12,10 @@ from dataclasses import dataclass
 
 from mcrisk.calibrate.evaluate import TEXTS, Outcome, Runner, job
 from mcrisk.calibrate.output import Table, money_range
+from mcrisk.calibrate.study import Overrides, answering, at, run_of, says, where_in
+from mcrisk.config.load import load_model
 from mcrisk.config.run import RunConfig
+from mcrisk.config.study import DesignComparison
 from mcrisk.errors import InputError
 from mcrisk.risk.intervals import Interval, paired_difference
 
@@ -40,23 +43,56 @@ class Comparison:
         return paired_difference(a.samples[metric], b.samples[metric])
 
 
-def compare(run: RunConfig, base: str, compute: Runner, paths: int, same_mix: str | None = None) -> Comparison:
-    """Every venue of the run under every scenario.
+@dataclass(frozen=True)
+class Designs:
+    """What is compared: a run of two venues or more, the design the others are held against, the assumption in words."""
 
-    Raises InputError when there is nothing to compare with, or the leverage mix does not exist.
+    run: RunConfig
+    base: str
+    title: str = ""
+    assumption: str = ""
+
+
+def load_comparison(reference: str, overrides: Overrides = ()) -> Designs:
+    """A comparison from its file. With one mix for all, the traders are those of the base and answer the others' margin.
+
+    Raises InputError naming file and line.
     """
+    kind = "comparisons"
+    study = load_model(DesignComparison, kind, reference, overrides)
+    run = run_of(kind, reference, study, study.venues, study.scenarios).model_copy(update={"paths": study.paths})
+    base = next((v for v in run.venues if v.name == (study.against or run.venues[0].name)), None)
+    if base is None:
+        raise InputError(
+            f"'{study.against}' is no name of a venue here", where_in(kind, reference, "against"),
+            f"they are called {', '.join(v.name for v in run.venues)}", "use the name written in the venue's file",
+        )  # fmt: skip
+    if study.same_mix is None:
+        return Designs(run, base.name, study.title)
+    with at(kind, reference, "same_mix"):
+        run = one_mix(run, study.same_mix, "")
+    return Designs(answering(run, study, base.pre.margin), base.name, study.title, says(study))
+
+
+def from_run(run: RunConfig, base: str, same_mix: str | None) -> Designs:
+    """A comparison of the venues of a run. Raises InputError for fewer than two, or an unknown leverage mix."""
     if len(run.venues) < 2:
         raise InputError("one venue cannot be compared", run.name, None, "give a run with two venues or more")
-    if same_mix is not None:
-        run = _one_mix(run, same_mix)
-    order = sorted(run.venues, key=lambda venue: venue.name != base)
+    return Designs(one_mix(run, same_mix, "--same-mix") if same_mix is not None else run, base)
+
+
+def compare(designs: Designs, compute: Runner) -> Comparison:
+    """Every venue of the run under every scenario, on as many paths as the run has."""
+    run = designs.run
+    order = sorted(run.venues, key=lambda venue: venue.name != designs.base)
     cells = [(venue, scenario.name) for venue in order for scenario in run.scenarios]
-    found = compute([job(run, venue, scenario, paths) for venue, scenario in cells])
+    found = compute([job(run, venue, scenario, run.paths) for venue, scenario in cells])
     table = {(venue.name, scenario): outcome for (venue, scenario), outcome in zip(cells, found)}
     return Comparison(tuple(v.name for v in order), tuple(s.name for s in run.scenarios), table)
 
 
-def _one_mix(run: RunConfig, mix: str) -> RunConfig:
+def one_mix(run: RunConfig, mix: str, where: str) -> RunConfig:
+    """The run with one leverage mix in every generated book. Raises InputError when a book does not have it."""
     from mcrisk.config.catalog import suggest
 
     books = [run.book, *run.venue_books.values()]
@@ -64,7 +100,7 @@ def _one_mix(run: RunConfig, mix: str) -> RunConfig:
         if book.file is None and mix not in book.leverage_mixes:
             known = sorted(book.leverage_mixes)
             raise InputError(
-                f"unknown leverage mix '{mix}'", "--same-mix", f"the book has {', '.join(known)}", suggest(mix, known)
+                f"unknown leverage mix '{mix}'", where, f"the book has {', '.join(known)}", suggest(mix, known)
             )
     changed = {name: book.model_copy(update={"leverage_mix": mix}) for name, book in run.venue_books.items()}
     whole = run.book.model_copy(update={"leverage_mix": mix})

@@ -7,7 +7,7 @@ changing numbers of a rulebook compiles nothing again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from mcrisk.config.catalog import suggest
 from mcrisk.config.run import RunConfig
 from mcrisk.config.venue import Venue
-from mcrisk.errors import InputError
-from mcrisk.risk import intervals
+from mcrisk.errors import InputError, RunFailed
+from mcrisk.risk import headline, intervals
 from mcrisk.risk.headline import Context, fund_need, metrics, winners_haircut
 from mcrisk.risk.intervals import Interval
 
@@ -65,7 +65,9 @@ def evaluate(task: Job) -> Outcome:
     values = sim.block(0, task.paths).paths
     paths = xr.Dataset({name: ("path", column) for name, column in values.items()})
     interest = venue.contract.open_interest * sum(m.open_interest_multiple for m in config.markets)
-    return measure(paths, interest, tied_up(config, venue, sim.book) / interest)
+    prices = np.array([m.initial_price or venue.contract.initial_price for m in config.markets])
+    posted = float(sim.book.equity(prices).sum())
+    return measure(paths, interest, tied_up(config, venue, sim.book) / interest, posted / interest)
 
 
 def tied_up(config: RunConfig, venue: Venue, book: Any) -> float:
@@ -81,11 +83,12 @@ def tied_up(config: RunConfig, venue: Venue, book: Any) -> float:
     return total
 
 
-def measure(paths: xr.Dataset, open_interest: float, margin: float) -> Outcome:
+def measure(paths: xr.Dataset, open_interest: float, margin: float, posted: float) -> Outcome:
     """All metrics of `risk.headline` and those that a decision trades them against.
 
     Args:
-        margin: initial margin tied up over one-sided open interest, known without simulation.
+        margin: initial margin tied up over one-sided open interest, known without simulation; posted: equity of all
+            accounts at the start, likewise.
     """
     table = {m.name: m.interval for m in metrics(paths, Context(open_interest))}
     get = lambda name: np.asarray(paths[name].values, np.float64)  # noqa: E731
@@ -105,22 +108,34 @@ def measure(paths: xr.Dataset, open_interest: float, margin: float) -> Outcome:
     for name, values in samples.items():
         table.setdefault(name, intervals.mean(values))
     fund = float(get("fund_initial")[0]) / open_interest
-    table |= {"initial_margin": Interval(margin, margin, margin), "fund_size": Interval(fund, fund, fund)}
+    certain = {"initial_margin": margin, "equity_posted": posted, "fund_size": fund}
+    table |= {name: Interval(value, value, value) for name, value in certain.items()}
     return Outcome(table, samples)
 
 
-def known_metric(name: str, table: dict[str, Interval], where: str) -> None:
+def metric_names() -> tuple[str, ...]:
+    """Every metric a study may name."""
+    return (*headline.metric_names(), *(name for name in _SAMPLED if name not in headline.metric_names()), *_CERTAIN)
+
+
+def known_metric(name: str, table: Collection[str], where: str) -> None:
     """Raises InputError with the nearest name unless the metric exists."""
     if name not in table:
         raise InputError(
-            f"unknown metric '{name}'", where, "metrics are those of a run, and " + ", ".join(sorted(OWN)),
+            f"unknown metric '{name}'", where or None, "metrics are those of a run, and " + ", ".join(sorted(OWN)),
             suggest(name, table) or "see /metrics of any run",
         )  # fmt: skip
 
 
-OWN = ("initial_margin", "fund_size", "winners_haircut_mean", "avoidable_liquidation", "fund_pnl_mean")
+_CERTAIN = ("initial_margin", "equity_posted", "fund_size")
+_SAMPLED = (
+    "p_fund_depleted", "p_adl", "p_unpaid", "winners_haircut_mean", "liquidated_notional_mean_of_oi",
+    "avoidable_liquidation", "fund_pnl_mean", "fund_need_mean_of_oi", "unpaid_mean_of_oi", "bad_debt_mean_of_oi",
+)  # fmt: skip
+OWN = (*_CERTAIN, "winners_haircut_mean", "avoidable_liquidation", "fund_pnl_mean")
 TEXTS = {
-    "initial_margin": "initial margin tied up, of open interest",
+    "initial_margin": "initial margin required, of open interest",
+    "equity_posted": "equity that accounts post, of open interest",
     "fund_size": "insurance fund, of open interest",
     "avoidable_liquidation": "liquidated notional on paths without reset or cancellation, of open interest",
     "winners_haircut_mean": "share of winners' profit taken by ADL and settlement cuts, mean",
@@ -130,12 +145,39 @@ TEXTS = {
 
 
 @contextmanager
-def runner(workers: int) -> Iterator[Runner]:
-    """How jobs are computed: here, or on `workers` dask processes. Results do not depend on it."""
-    if workers <= 1:
+def runner(workers: int, scheduler: str | None = None) -> Iterator[Runner]:
+    """How jobs are computed: here, on `workers` dask processes, or on the cluster at the address `scheduler`.
+
+    Results do not depend on it: the backend is the one found here, wherever a job runs.
+    Raises InputError when the cluster cannot be reached, RunFailed when it loses a job.
+    """
+    if workers <= 1 and scheduler is None:
         yield lambda jobs: [evaluate(task) for task in jobs]
         return
-    from distributed import Client, LocalCluster
+    from mcrisk.runs.execute import Crew
 
-    with LocalCluster(workers, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
-        yield lambda jobs: client.gather(client.map(evaluate, list(jobs), pure=False))
+    with Crew(workers, scheduler) as crew:
+        yield lambda jobs: _on_cluster(crew, workers, jobs)
+
+
+def _on_cluster(crew: Any, workers: int, jobs: Sequence[Job]) -> list[Outcome]:
+    from distributed.client import FutureCancelledError
+    from distributed.scheduler import KilledWorker
+
+    client, _ = crew.ready(workers)
+    try:
+        return client.gather(client.map(evaluate, [_pinned(task) for task in jobs], pure=False, retries=1))
+    except (KilledWorker, FutureCancelledError, OSError) as error:
+        raise RunFailed(
+            f"the cluster lost an evaluation: {type(error).__name__}", None, str(error)[:200],
+            "repeat the same command: a calibration continues where it stopped",
+        ) from None  # fmt: skip
+
+
+def _pinned(task: Job) -> Job:
+    """The job with its backend decided here, so that a worker without a compiler is an error and not other bits."""
+    from mcrisk.engine.backends import resolve
+
+    execution = task.config.execution
+    pinned = execution.model_copy(update={"backend": resolve(execution.backend)})
+    return Job(task.config.model_copy(update={"execution": pinned}), task.paths)

@@ -71,7 +71,7 @@ def changed(model: BaseModel, values: dict[str, Any], where: str = "") -> BaseMo
         first = error.errors()[0]
         at = ".".join(str(step) for step in first["loc"])
         raise InputError(
-            f"these values are not allowed together: {first['msg']}", f"{where}: {at}" if at else where,
+            f"these values are not allowed together: {first['msg']}{f' ({at})' if at else ''}", where or None,
             ", ".join(f"{path}" for path in values), "narrow the bounds",
         ) from None  # fmt: skip
 

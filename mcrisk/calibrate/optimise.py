@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mcrisk.calibrate.evaluate import Outcome, known_metric
-from mcrisk.calibrate.study import Constraint, Objective, Study, Variable
+from mcrisk.config.study import Calibration, Constraint, Objective, Variable
 from mcrisk.errors import InputError
 from mcrisk.risk.intervals import Interval
 
@@ -37,7 +37,7 @@ class Trial:
 
 
 def optimise(
-    study: Study, judge: Judge, journal: Path | None, fingerprint: str = "", tell: Callable[[int, int], None] | None = None
+    study: Calibration, judge: Judge, journal: Path | None, fingerprint: str = "", tell: Callable[[int, int], None] | None = None
 ) -> list[Trial]:  # fmt: skip
     """All trials of a study, old ones from `journal` included; `tell(done, all)` after each batch.
 
@@ -89,7 +89,7 @@ def _drop_unfinished(search: Any) -> None:
             search.tell(trial.number, state=optuna.trial.TrialState.FAIL)
 
 
-def _sampler(study: Study, done: int) -> Any:
+def _sampler(study: Calibration, done: int) -> Any:
     import warnings
 
     import optuna
@@ -116,7 +116,7 @@ def _suggest(trial: Any, variable: Variable) -> Any:
     return min(max(float(f"{value:.4g}"), variable.low), variable.high)
 
 
-def _tell(search: Any, trial: Any, outcome: Outcome | None, study: Study) -> None:
+def _tell(search: Any, trial: Any, outcome: Outcome | None, study: Calibration) -> None:
     import optuna
 
     if outcome is None:
@@ -168,7 +168,7 @@ def pareto(trials: Sequence[Trial], objectives: Sequence[Objective]) -> list[Tri
     return front
 
 
-def choose(trials: Sequence[Trial], study: Study) -> tuple[Trial, list[Trial]]:
+def choose(trials: Sequence[Trial], study: Calibration) -> tuple[Trial, list[Trial]]:
     """The recommended trial and the Pareto front of those that meet every constraint.
 
     With several objectives: the point of the front nearest to the ideal one, each objective scaled to its range there.
@@ -190,7 +190,7 @@ def choose(trials: Sequence[Trial], study: Study) -> tuple[Trial, list[Trial]]:
     return min(front, key=lambda t: (distance(t), t.number)), front
 
 
-def _nearest(trials: Sequence[Trial], study: Study) -> str:
+def _nearest(trials: Sequence[Trial], study: Calibration) -> str:
     if not trials:
         return "no candidate was consistent in itself; narrow the bounds"
 
@@ -207,7 +207,7 @@ def _nearest(trials: Sequence[Trial], study: Study) -> str:
     return f"nearest is candidate {best.number}; " + "; ".join(parts)
 
 
-def fingerprint(study: Study, *models: Any) -> str:
+def fingerprint(study: Calibration, *models: Any) -> str:
     """Of everything a trial depends on; more trials continue the same study."""
     plain = study.model_dump_json(exclude={"trials", "title", "held_out", "check_paths", "check_seed"})
     text = plain + "".join(model.model_dump_json(exclude={"scenarios"}) for model in models)

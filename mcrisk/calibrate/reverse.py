@@ -14,33 +14,21 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 from scipy.stats import qmc
 
 from mcrisk.calibrate.evaluate import TEXTS, Runner, known_metric
 from mcrisk.calibrate.output import Table, shown
-from mcrisk.calibrate.world import World, job_at
+from mcrisk.calibrate.world import job_at
 from mcrisk.config.run import RunConfig
+from mcrisk.config.study import ReverseStress
 from mcrisk.errors import InputError
 from mcrisk.report.svg import Plot, linear
 from mcrisk.risk.intervals import Interval
 
 Array = NDArray[np.float64]
-
-
-class Limit(World):
-    """The limit that is to break: metric ≥ value. `judged`: estimate, or the lower end (surely broken)."""
-
-    metric: str = "p_fund_depleted"
-    value: float = 0.5
-    judged: Literal["estimate", "lower"] = "estimate"
-    directions: int = Field(12, ge=0, le=4096)  # beside the axes and the diagonals of pairs
-    scan: int = Field(5, ge=1, le=100)  # points per ray before halving: losses need not grow all the way
-    precision: float = Field(0.02, gt=0, lt=0.5)  # of a ray's length
 
 
 @dataclass(frozen=True)
@@ -73,7 +61,7 @@ def directions(count: int, more: int) -> list[Array]:
     return found
 
 
-def boundary(study: Limit, run: RunConfig, compute: Runner) -> list[Ray]:
+def boundary(study: ReverseStress, run: RunConfig, compute: Runner) -> list[Ray]:
     """Every ray's first break, mildest first; all rays are bisected together, one batch per halving.
 
     Raises InputError: unknown metric, the limit is broken already at the harmless corner, or nowhere at all.
@@ -118,12 +106,12 @@ def boundary(study: Limit, run: RunConfig, compute: Runner) -> list[Ray]:
     return sorted(out, key=lambda ray: (not ray.breaks, ray.severity))
 
 
-def _broken(study: Limit, found: Interval) -> bool:
+def _broken(study: ReverseStress, found: Interval) -> bool:
     value = found.estimate if study.judged == "estimate" else found.lower
     return bool(value >= study.value)
 
 
-def sentence(study: Limit, rays: Sequence[Ray]) -> str:
+def sentence(study: ReverseStress, rays: Sequence[Ray]) -> str:
     """What a board reads: the mildest combination, each input alone, and what does not break the limit by itself."""
     best = rays[0]
     parts = [
@@ -153,7 +141,7 @@ def _list(parts: Sequence[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
-def table(study: Limit, rays: Sequence[Ray]) -> Table:
+def table(study: ReverseStress, rays: Sequence[Ray]) -> Table:
     """The boundary, mildest first; rays that never break come last with their value at the end."""
     rows = tuple(
         (ray.severity if ray.breaks else "never", *(item.at(share) for item, share in zip(study.inputs, _end(ray))),
@@ -174,7 +162,7 @@ def _end(ray: Ray) -> tuple[float, ...]:
     return ray.shares if ray.breaks else ray.direction
 
 
-def figure(study: Limit, rays: Sequence[Ray]) -> str | None:
+def figure(study: ReverseStress, rays: Sequence[Ray]) -> str | None:
     """Map of the boundary over the two inputs in whose plane most rays break; None with one input or no crossing."""
     planes = {
         pair: [r for r in rays if r.breaks and not any(d for k, d in enumerate(r.direction) if k not in pair)]

@@ -12,26 +12,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from mcrisk.calibrate.evaluate import Job, Outcome, Runner, known_metric
 from mcrisk.calibrate.output import Table, shown
-from mcrisk.calibrate.world import World, job_at
+from mcrisk.calibrate.world import job_at
 from mcrisk.config.run import RunConfig
-from mcrisk.errors import InputError
+from mcrisk.config.study import Sensitivity
 from mcrisk.report.svg import Plot, Scale, linear, text_at
 from mcrisk.risk.intervals import NAN, Interval, paired_difference
 
 Array = NDArray[np.float64]
-
-
-class Sensitivity(World):
-    """`sobol`: base sample size, a power of two (0 = none; costs sobol·(inputs + 2) evaluations). `map`: two inputs."""
-
-    metric: str = "p_fund_depleted"
-    sobol: int = Field(0, ge=0, le=2**16)
-    map: tuple[str, ...] = Field((), max_length=2)
-    map_steps: int = Field(5, ge=2, le=41)
 
 
 @dataclass(frozen=True)
@@ -69,12 +59,7 @@ def _change(end: Outcome, base: Outcome, metric: str) -> Interval:
 
 
 def sobol(study: Sensitivity, run: RunConfig, compute: Runner, seed: int = 0) -> Table:
-    """First-order and total indices with 95 % intervals. Raises InputError unless the sample size is a power of two."""
-    if study.sobol & (study.sobol - 1):
-        near = 1 << study.sobol.bit_length()
-        raise InputError(
-            f"sobol: {study.sobol} is no power of two", study.name, "Sobol points fill space evenly only then", f"e.g. {near}"
-        )
+    """First-order and total indices with 95 % intervals."""
     from SALib.analyze import sobol as analysis
     from SALib.sample import sobol as sample
 
@@ -101,12 +86,8 @@ def _around(value: float, half: float) -> tuple[float, float, float]:
 
 
 def heat_map(study: Sensitivity, run: RunConfig, compute: Runner) -> tuple[Table, str]:
-    """The metric over two inputs: a table and an SVG. Raises InputError when they are not among the inputs."""
+    """The metric over two inputs: a table and an SVG."""
     known = {item.name: item for item in study.inputs}
-    if len(study.map) != 2 or study.map[0] == study.map[1] or not set(study.map) <= set(known):
-        raise InputError(
-            "a map needs two different inputs", f"{study.name}: map", f"the inputs are {', '.join(known)}", None
-        )
     pair, shares = [known[name] for name in study.map], np.linspace(0.0, 1.0, study.map_steps)
     points = [(a, b) for a in shares for b in shares]
     found = compute([job_at(run, pair, point, study.paths) for point in points])

@@ -1,168 +1,141 @@
-"""What `mcrisk calibrate` is asked: decision variables, objectives, chance constraints, and where they are checked.
+"""Studies loaded and checked against their runs: fields that exist, values that are possible, traders who answer.
 
-A file names a run (its world and accounts), one venue of it, and the scenario it is tuned on. Constraints are judged at
-the *upper* end of the 95 % interval, so a candidate is accepted only when the sample shows that it is safe.
+The models are `mcrisk.config.study`. Messages name file and line, whatever is found wrong and however late.
 """
 
 from __future__ import annotations
 
-import math
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
-from pydantic import Field, model_validator
-
-from mcrisk.calibrate.fields import places
-from mcrisk.config import catalog
-from mcrisk.config.base import Model
-from mcrisk.config.load import load_config, validated
+from mcrisk.calibrate.evaluate import known_metric, metric_names
+from mcrisk.calibrate.fields import changed, places
+from mcrisk.config.load import Override, load_config, load_model
+from mcrisk.config.refs import load_tree
 from mcrisk.config.run import RunConfig
-from mcrisk.config.source import read_yaml
-from mcrisk.config.venue import Venue
+from mcrisk.config.study import Calibration, Study, Variable, paths_for
+from mcrisk.config.venue import Margin, Venue
 from mcrisk.errors import InputError
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
-Z2 = 1.959963984540054**2
+Overrides = Iterable["str | Override"]
 
 
-class Variable(Model):
-    """One decision: a range or a list of choices for one field, or for several fields at once.
+def where_in(kind: str, reference: str, *keys: Any) -> str:
+    """`file:line, key a.b[0]` of a key of a study's file; the file alone when the key is not written there."""
+    from mcrisk.config.explain import key_path
 
-    scale: the number multiplies what the rulebook has there (all tiers by 1.5) instead of replacing it.
+    node = load_tree(kind, reference)
+    place = node.place
+    for key in keys:
+        try:
+            place, node = node.places[key], node[key]
+        except (AttributeError, IndexError, KeyError, TypeError):
+            break
+    return f"{place}, key {key_path(list(keys))}"
+
+
+def run_of(kind: str, reference: str, study: Study, venues: Sequence[str], scenarios: Sequence[str]) -> RunConfig:
+    """The run of a study with these venues and scenarios, and the study's own settings. Raises InputError."""
+    names = {"venues": "venue" if hasattr(study, "venue") else "venues",
+             "scenarios": "scenario" if hasattr(study, "scenario") else "scenarios"}  # fmt: skip
+    given = [
+        Override(key, f"[{', '.join(values)}]", where_in(kind, reference, names[key]))
+        for key, values in (("venues", venues), ("scenarios", scenarios))
+    ]
+    for k, text in enumerate(study.set):
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise InputError(f"'{text}' sets nothing", where_in(kind, reference, "set", k), None, "write KEY=VALUE")
+        given.append(Override(key.strip(), value, where_in(kind, reference, "set", k)))
+    try:
+        return load_config(study.run, given)
+    except InputError as error:
+        if error.where or error.what.find(study.run) < 0:
+            raise
+        raise InputError(error.what, where_in(kind, reference, "run"), error.why, error.remedy) from None
+
+
+def answering(run: RunConfig, study: Study, observed_under: Margin, traders: str | None = None) -> RunConfig:
+    """The run with books whose traders answer requirements other than `observed_under` as the study says.
+
+    `traders` overrides the study's assumption. Books from files are what they are.
     """
+    answer = {"traders": traders or study.traders, "elasticity": study.elasticity, "observed_under": observed_under}
 
-    name: Name
-    fields: tuple[str, ...] = Field(min_length=1)
-    low: float | None = None
-    high: float | None = None
-    log: bool = False
-    choices: tuple[float | int | bool | str, ...] = ()
-    scale: bool = False
+    def change(book: Any) -> Any:
+        return book if book.file is not None else book.model_copy(update={"response": book.response.model_copy(update=answer)})
 
-    @model_validator(mode="after")
-    def _range_or_choices(self) -> Variable:
-        ranged = self.low is not None and self.high is not None
-        if ranged == bool(self.choices) or (self.low is None) != (self.high is None):
-            raise ValueError(f"{self.name}: give either low and high, or choices")
-        if ranged and not self.low < self.high:
-            raise ValueError(f"{self.name}: low {self.low:g} is not below high {self.high:g}")
-        if self.log and not (ranged and self.low > 0):
-            raise ValueError(f"{self.name}: a log scale needs low > 0")
-        if self.scale and any(isinstance(c, (bool, str)) for c in self.choices):
-            raise ValueError(f"{self.name}: only numbers can scale")
-        return self
+    books = {name: change(book) for name, book in run.venue_books.items()}
+    return run.model_copy(update={"book": change(run.book), "venue_books": books})
 
 
-class Objective(Model):
-    metric: str
-    direction: Literal["minimize", "maximize"] = "minimize"
+def says(study: Study) -> str:
+    """The behavioural assumption in words."""
+    return {
+        "fixed_leverage": "Assumption: traders post what they posted, whatever is required (traders: fixed_leverage).",
+        "fixed_collateral": "Assumption: traders use the leverage they are admitted; the equity they post moves in "
+        "proportion to required initial margin (traders: fixed_collateral).",
+        "elastic": f"Assumption: a requirement 10 % lower makes traders post {1 - 0.9**study.elasticity:.1%} less equity for "
+        f"the same position (traders: elastic, elasticity {study.elasticity:g}).",
+    }[study.traders]
 
 
-class Constraint(Model):
-    """metric ≤ at_most, at the upper end of its 95 % interval."""
-
-    metric: str
-    at_most: float
-
-
-class Study(Model):
-    """A calibration. `set` are overrides of the run, as `--set` of `mcrisk run`."""
-
-    name: Name
-    title: str = ""
-    run: str = "quickstart"
-    set: tuple[str, ...] = ()
-    venue: str
-    scenario: str = "combined"
-    held_out: tuple[str, ...] = ()
-    paths: int = Field(512, ge=32, le=10**8)
-    check_paths: int = Field(2048, ge=32, le=10**8)
-    check_seed: int = Field(7_777_777, ge=0, lt=2**64)
-    trials: int = Field(40, ge=2, le=100_000)
-    batch: int = Field(4, ge=1, le=256)  # trials asked at once; part of the result, unlike the number of workers
-    sampler: Literal["tpe", "nsga2", "random"] = "tpe"
-    seed: int = Field(1, ge=0, lt=2**32)
-    variables: tuple[Variable, ...] = Field(min_length=1)
-    objectives: tuple[Objective, ...] = Field(min_length=1, max_length=3)
-    constraints: tuple[Constraint, ...] = ()
-
-    @model_validator(mode="after")
-    def _distinct(self) -> Study:
-        names = [v.name for v in self.variables]
-        twice = next((n for n in names if names.count(n) > 1), None)
-        if twice:
-            raise ValueError(f"two variables are called '{twice}'")
-        if self.scenario in self.held_out:
-            raise ValueError(f"'{self.scenario}' cannot be tuned on and held out")
-        return self
-
-
-def find(reference: str, kind: str = "calibrations") -> Path:
-    """A path, or the name of a shipped file. Raises InputError with the nearest name."""
-    folder = catalog.root() / kind
-    if not catalog.is_name(reference):
-        if not Path(reference).is_file():
-            raise InputError(f"no such file: {reference}", None, "it was given as a calibration", "check the path")
-        return Path(reference)
-    file = folder / f"{reference}.yaml"
-    if not file.is_file():
-        known = sorted(f.stem for f in folder.glob("*.yaml"))
-        raise InputError(
-            f"unknown calibration '{reference}'", None, f"known: {', '.join(known) or 'none'}",
-            catalog.suggest(reference, known) or "use one of these names, or a path ending in .yaml",
-        )  # fmt: skip
-    return file
-
-
-def load_study(reference: str, changes: dict[str, Any] | None = None) -> tuple[Study, RunConfig, Venue]:
-    """The study, its run with one venue and all scenarios needed, and the present rulebook.
+def load_study(reference: str, overrides: Overrides = ()) -> tuple[Calibration, RunConfig, Venue]:
+    """The calibration, its run with one venue and all scenarios needed, and the present rulebook.
 
     Raises InputError naming file and line, unknown fields with the nearest name, and sample sizes that can satisfy no
     constraint with the number of paths it would take.
     """
-    file = find(reference)
-    tree = read_yaml(file)
-    for key, value in (changes or {}).items():
-        tree.put(key, value, tree.place)
-    study = validated(Study, tree, str(file))
-    scenarios = ", ".join((study.scenario, *study.held_out))
-    run = load_config(study.run, [f"venues=[{study.venue}]", f"scenarios=[{scenarios}]", *study.set])
+    kind = "calibrations"
+    study = load_model(Calibration, kind, reference, overrides)
+    run = run_of(kind, reference, study, (study.venue,), (study.scenario, *study.held_out))
     venue = run.venues[0]
     plain = venue.model_dump(mode="json")
     for k, variable in enumerate(study.variables):
-        for path in variable.fields:
-            where = f"{file}: variables.{k}.fields"
-            for place in places(plain, path, where):
-                _fits(plain, place, path, variable, where)
+        for j, path in enumerate(variable.fields):
+            with at(kind, reference, "variables", k, "fields", j):
+                for place in places(plain, path, ""):
+                    _fits(plain, place, path, variable)
+    for list_ in ("objectives", "constraints"):
+        for k, item in enumerate(getattr(study, list_)):
+            with at(kind, reference, list_, k, "metric"):
+                known_metric(item.metric, metric_names(), "")
     for k, constraint in enumerate(study.constraints):
-        if constraint.metric.startswith("p_") and study.paths < (need := paths_for(constraint.at_most)):
+        need = paths_for(constraint.at_most)
+        if constraint.metric.startswith("p_") and study.paths < need:
             raise InputError(
                 f"{study.paths} paths cannot show that {constraint.metric} is at most {constraint.at_most:g}",
-                f"{file}: constraints.{k}", f"even without a single hit the upper bound would need {need:,} paths",
-                f"set paths: {need} or more, or relax the constraint",
+                where_in(kind, reference, "constraints", k),
+                f"even without a single hit the upper bound needs {need:,} paths",
+                f"set paths: {need} or more (--paths {need}), or relax the constraint",
             )  # fmt: skip
-    return study, run, venue
+    return study, answering(run, study, venue.pre.margin), venue
 
 
-def _fits(tree: Any, place: tuple[Any, ...], path: str, variable: Variable, where: str) -> None:
+@contextmanager
+def at(kind: str, reference: str, *keys: Any) -> Iterator[None]:
+    """Gives an InputError without a place that of a key; looked up only when something is wrong."""
+    try:
+        yield
+    except InputError as error:
+        if error.where:
+            raise
+        raise InputError(error.what, where_in(kind, reference, *keys), error.why, error.remedy) from None
+
+
+def _fits(tree: Any, place: tuple[Any, ...], path: str, variable: Variable) -> None:
     for key in place:
         tree = tree[key]
     if isinstance(tree, (dict, list)):
-        raise InputError(f"'{path}' is a group of fields", where, None, f"name one of its fields, e.g. {path}.*")
+        raise InputError(f"'{path}' is a group of fields", None, None, f"name one of its fields, e.g. {path}.*")
     number = isinstance(tree, (int, float)) and not isinstance(tree, bool)
     if (variable.scale or not variable.choices) and not number:
-        raise InputError(f"'{path}' is no number but {tree!r}", where, None, "give choices instead of a range")
+        raise InputError(f"'{path}' is no number but {tree!r}", None, None, "give choices instead of a range")
 
 
-def paths_for(at_most: float) -> int:
-    """Paths without a single hit whose Wilson upper bound is `at_most`: z²/(n + z²) ≤ p."""
-    return math.ceil(Z2 * (1 / at_most - 1)) if 0 < at_most < 1 else 1 if at_most >= 1 else 10**12
-
-
-def candidate(venue: Venue, study: Study, values: dict[str, Any]) -> Venue:
+def candidate(venue: Venue, study: Calibration, values: dict[str, Any]) -> Venue:
     """The rulebook with the decision variables set. Raises InputError when it is not consistent."""
-    from mcrisk.calibrate.fields import changed
-
     table: dict[str, Any] = {}
     for variable in study.variables:
         value = values[variable.name]

@@ -27,24 +27,39 @@ def validate(
     kind: Annotated[
         str,
         typer.Option(
-            "--kind", help="runs, venues, scenarios, prices, liquidity, feeds, grids or books; guessed if not given."
+            "--kind",
+            help="runs, venues, scenarios, prices, liquidity, feeds, grids, books, schedules, calibrations, "
+            "reverse-stress, sensitivities or comparisons; guessed if not given.",
         ),
     ] = "",
 ) -> None:
     """Check a configuration without computing anything."""
-    from mcrisk.config import kinds
+    from mcrisk.config import catalog, kinds
     from mcrisk.config.load import load_model
+    from mcrisk.config.study import Study
 
     chosen = kind or kinds.guess(config)
     if chosen not in kinds.models():
-        raise InputError(f"unknown kind '{chosen}'", f"--kind {chosen}", f"allowed: {', '.join(kinds.models())}", None)
-    model = load_model(kinds.models()[chosen], chosen, config, overrides(settings))
+        raise InputError(
+            f"unknown kind '{chosen}'", f"--kind {chosen}", f"allowed: {', '.join(kinds.models())}",
+            catalog.suggest(chosen, kinds.models()),
+        )  # fmt: skip
+    given = overrides(settings)
+    model = load_model(kinds.models()[chosen], chosen, config, given)
+    if isinstance(model, Study):
+        from mcrisk.calibrate.load import check
+
+        check(chosen, config, given)  # its fields and names in the run it speaks of
     typer.echo(f"{printable(config)} is a valid {kinds.title(chosen)}: {kinds.summary(model)}")
 
 
 def schema(
     kind: Annotated[
-        str, typer.Argument(help="runs, venues, scenarios, prices, liquidity, feeds, grids or books.")
+        str,
+        typer.Argument(
+            help="runs, venues, scenarios, prices, liquidity, feeds, grids, books, schedules, calibrations, "
+            "reverse-stress, sensitivities or comparisons."
+        ),
     ] = "runs",
     out: Annotated[Path | None, typer.Option("--out", help="File to write instead of standard output.")] = None,
 ) -> None:

@@ -18,6 +18,9 @@ PathsOption = Annotated[int | None, typer.Option("--paths", metavar="N", help="P
 WorkersOption = Annotated[
     int, typer.Option("--workers", metavar="N", min=1, max=4096, help="Processes; results do not depend on it.")
 ]
+SchedulerOption = Annotated[
+    str | None, typer.Option("--scheduler", metavar="ADDRESS", help="Existing dask cluster instead of --workers.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -38,6 +41,8 @@ def calibrate(
     trials: Annotated[int | None, typer.Option("--trials", metavar="N", help="Candidates in all.")] = None,
     paths: Annotated[int | None, typer.Option("--paths", metavar="N", help="Paths per candidate.")] = None,
     workers: WorkersOption = 1,
+    scheduler: SchedulerOption = None,
+    settings: SetOption = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Results and trials; default calibrations/NAME.")
     ] = None,
@@ -50,11 +55,10 @@ def calibrate(
     from mcrisk.cli import checks
     from mcrisk.cli.calibrations import conclude
 
-    given = {key: value for key, value in (("trials", trials), ("paths", paths)) if value is not None}
-    study, run, venue = load_study(config, given)
+    study, run, venue = load_study(config, overrides(settings, trials=("trials", trials), paths=("paths", paths)))
     folder = out if out is not None else Path("calibrations") / study.name
     checks.writable(folder)
-    with runner(workers) as compute:
+    with runner(workers, scheduler) as compute:
         found = deciding.decide(study, run, venue, compute, folder / "trials.log", progress)
     tables = [deciding.diff_table(found), deciding.front_table(found), deciding.checks_table(found)]
     picture = deciding.figure(found)
@@ -65,7 +69,8 @@ def calibrate(
 
 
 def reverse_stress(
-    config: StudyArgument, paths: PathsOption = None, workers: WorkersOption = 1,
+    config: StudyArgument, paths: PathsOption = None, workers: WorkersOption = 1, scheduler: SchedulerOption = None,
+    settings: SetOption = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Default calibrations/NAME.")] = None,
 ) -> None:  # fmt: skip
     """The mildest combination of shocks that breaks a limit, and the boundary around it."""
@@ -74,11 +79,12 @@ def reverse_stress(
     from mcrisk.calibrate.world import load_world
     from mcrisk.cli import checks
     from mcrisk.cli.calibrations import conclude
+    from mcrisk.config.study import ReverseStress
 
-    study, run = load_world(reverse.Limit, config, {} if paths is None else {"paths": paths})
+    study, run = load_world(ReverseStress, config, overrides(settings, paths=("paths", paths)))
     folder = out if out is not None else Path("calibrations") / study.name
     checks.writable(folder)
-    with runner(workers) as compute:
+    with runner(workers, scheduler) as compute:
         rays = reverse.boundary(study, run, compute)
     picture = reverse.figure(study, rays)
     title, figures = study.title or "Reverse stress", {"boundary": picture} if picture else {}
@@ -86,7 +92,8 @@ def reverse_stress(
 
 
 def sensitivity(
-    config: StudyArgument, paths: PathsOption = None, workers: WorkersOption = 1,
+    config: StudyArgument, paths: PathsOption = None, workers: WorkersOption = 1, scheduler: SchedulerOption = None,
+    settings: SetOption = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Default calibrations/NAME.")] = None,
 ) -> None:  # fmt: skip
     """What a number depends on: one input at a time, Sobol indices, and a map of two inputs."""
@@ -95,11 +102,12 @@ def sensitivity(
     from mcrisk.calibrate.world import load_world
     from mcrisk.cli import checks
     from mcrisk.cli.calibrations import conclude
+    from mcrisk.config.study import Sensitivity
 
-    study, run = load_world(study_of.Sensitivity, config, {} if paths is None else {"paths": paths})
+    study, run = load_world(Sensitivity, config, overrides(settings, paths=("paths", paths)))
     folder = out if out is not None else Path("calibrations") / study.name
     checks.writable(folder)
-    with runner(workers) as compute:
+    with runner(workers, scheduler) as compute:
         base, bars = study_of.tornado(study, run, compute)
         tables, figures = [study_of.tornado_table(study, base, bars)], {"tornado": study_of.tornado_figure(study, bars)}
         if study.sobol:
@@ -117,13 +125,14 @@ def sensitivity(
 
 
 def compare_designs(
-    config: Annotated[str, typer.Argument(metavar="CONFIG", help="A run with two venues or more.")],
+    config: Annotated[str, typer.Argument(metavar="CONFIG", help="A comparison, or a run with two venues or more.")],
     base: Annotated[str | None, typer.Option("--base", help="The design the others are held against.")] = None,
     same_mix: Annotated[
         str | None, typer.Option("--same-mix", metavar="MIX", help="One leverage mix for all: the same traders.")
     ] = None,
-    paths: Annotated[int | None, typer.Option("--paths", metavar="N", help="Default: those of the run.")] = None,
+    paths: Annotated[int | None, typer.Option("--paths", metavar="N", help="Default: those of the file.")] = None,
     workers: WorkersOption = 1,
+    scheduler: SchedulerOption = None,
     settings: SetOption = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Default calibrations/NAME-designs.")] = None,
 ) -> None:
@@ -132,14 +141,19 @@ def compare_designs(
     from mcrisk.calibrate.evaluate import runner
     from mcrisk.cli import checks
     from mcrisk.cli.calibrations import conclude, pick
+    from mcrisk.config import kinds
     from mcrisk.config.load import load_config
 
-    run = load_config(config, overrides(settings, paths=("paths", paths)))
-    names = [venue.name for venue in run.venues]
-    chosen = pick(base, names, "--base")[0]
-    folder = out if out is not None else Path("calibrations") / f"{run.name}-designs"
+    if kinds.guess(config) == "comparisons":
+        given = overrides(settings, paths=("paths", paths), base=("against", base), same_mix=("same_mix", same_mix))
+        asked = designs.load_comparison(config, given)
+    else:
+        run = load_config(config, overrides(settings, paths=("paths", paths)))
+        asked = designs.from_run(run, pick(base, [venue.name for venue in run.venues], "--base")[0], same_mix)
+    folder = out if out is not None else Path("calibrations") / f"{Path(config).stem}-designs"
     checks.writable(folder)
-    with runner(workers) as compute:
-        found = designs.compare(run, chosen, compute, run.paths, same_mix)
+    with runner(workers, scheduler) as compute:
+        found = designs.compare(asked, compute)
     tables = [designs.differences_table(found), *(designs.table(found, s) for s in found.scenarios)]
-    conclude("designs", "Venue designs compared", designs.answer(found), tables, {}, folder)
+    text = "\n".join(filter(None, (asked.assumption, designs.answer(found))))
+    conclude("designs", asked.title or "Venue designs compared", text, tables, {}, folder)

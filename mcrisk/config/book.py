@@ -11,10 +11,11 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from mcrisk.config.base import Fraction, Model, NonNegative, Positive, Seconds
-from mcrisk.config.venue import Note
+from mcrisk.config.venue import Margin, Note
 
 Variant = Literal["low", "base", "high"]
 CompanyKind = Literal["near", "far", "token"]
+Traders = Literal["fixed_leverage", "fixed_collateral", "elastic"]
 
 
 class RangedNote(Note):
@@ -112,6 +113,25 @@ class CrossMargin(Model):
     markets_per_account: int = Field(3, ge=2, le=8)
 
 
+class Response(Model):
+    """How traders' leverage answers margin requirements other than those it was observed under.
+
+    leverage = observed leverage · (required initial margin there / required here)^e, at most what is admitted here, with
+    e = 0 for fixed_leverage (traders post what they posted), e = 1 for fixed_collateral (the same collateral carries as
+    much position as the requirement admits), e = elasticity for elastic. Positions and open interest stay as they are;
+    makers and hedgers do not answer.
+    """
+
+    traders: Traders = "fixed_leverage"
+    elasticity: Fraction = 0.5
+    observed_under: Margin | None = None  # null = the venue's own requirements: there is nothing to answer
+
+    @property
+    def exponent(self) -> float:
+        """e of the formula above."""
+        return {"fixed_leverage": 0.0, "fixed_collateral": 1.0}.get(self.traders, self.elasticity)
+
+
 class BookSpec(Model):
     """`configs/books/NAME.yaml`: generate a book by these laws, or read it from `file`."""
 
@@ -135,6 +155,7 @@ class BookSpec(Model):
     restrike: Restrike = Restrike()
     top_up_probability: Fraction = 0.15  # of accounts between 100 and 130 % of maintenance
     cross: CrossMargin = CrossMargin()
+    response: Response = Response()
     limit_fill: Positive = Field(0.9, le=1)  # open interest never exceeds this share of what position limits admit
     seed_purpose: str = Field("book", pattern=r"^[a-z0-9-]{1,32}$")  # separates this book's random bits from others
     provenance: tuple[RangedNote, ...] = ()

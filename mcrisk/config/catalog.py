@@ -19,6 +19,10 @@ KINDS = {
     "grids": "time grid",
     "books": "book",
     "schedules": "schedule",
+    "calibrations": "calibration",
+    "reverse-stress": "reverse stress test",
+    "sensitivities": "sensitivity test",
+    "comparisons": "design comparison",
 }
 """Folder of `configs/` → what one of its files is called in messages. Runs lie at the top of `configs/`."""
 

@@ -15,6 +15,7 @@ def models() -> dict[str, type[BaseModel]]:
     from mcrisk.config.run import RunConfig
     from mcrisk.config.scenario import FeedModel, Grid, Liquidity, PriceModel, Scenario
     from mcrisk.config.schedule import Schedule
+    from mcrisk.config.study import Calibration, DesignComparison, ReverseStress, Sensitivity
     from mcrisk.config.venue import Venue
 
     return {
@@ -27,6 +28,10 @@ def models() -> dict[str, type[BaseModel]]:
         "grids": Grid,
         "books": BookSpec,
         "schedules": Schedule,
+        "calibrations": Calibration,
+        "reverse-stress": ReverseStress,
+        "sensitivities": Sensitivity,
+        "comparisons": DesignComparison,
     }
 
 
@@ -50,13 +55,23 @@ def guess(reference: str) -> str:
         return "runs"
     if {"when", "run"} <= keys:
         return "schedules"
+    if {"variables", "objectives"} & keys:
+        return "calibrations"
+    if "inputs" in keys:
+        return "reverse-stress" if {"value", "directions", "judged", "scan"} & keys else "sensitivities"
+    if {"same_mix", "traders"} & keys:
+        return "comparisons"
     return "venues" if {"pre", "post"} & keys and "venues" not in keys else "runs"
 
 
 def summary(model: BaseModel) -> str:
     """One line about a validated model."""
-    if hasattr(model, "scenarios") and hasattr(model, "venues"):
+    if hasattr(model, "scenarios") and hasattr(model, "book"):
         cells = f"{len(model.venues)} venues × {len(model.scenarios)} scenarios × {model.paths:,} paths"
         markets = f", {len(model.markets)} markets" if len(model.markets) > 1 else ""
         return f"{cells}, {model.book.accounts:,} accounts{markets}"
+    if hasattr(model, "inputs"):
+        return f"{len(model.inputs)} inputs, {model.metric} at {model.venue} under {model.scenario}"
+    if hasattr(model, "variables"):
+        return f"{len(model.variables)} variables, {model.trials} candidates of {model.venue} under {model.scenario}"
     return str(getattr(model, "title", "") or getattr(model, "name", type(model).__name__))

@@ -8,9 +8,10 @@ import yaml
 from mcrisk.calibrate import decision as deciding
 from mcrisk.calibrate.evaluate import OWN, Outcome, evaluate, job
 from mcrisk.calibrate.fields import changed, differences, read
-from mcrisk.calibrate.study import Study, candidate, load_study
+from mcrisk.calibrate.study import candidate, load_study
 from mcrisk.cli.app import execute
 from mcrisk.config.load import load_venue
+from mcrisk.config.study import Calibration
 from mcrisk.errors import InputError
 from mcrisk.risk.intervals import Interval
 
@@ -54,8 +55,27 @@ def test_same_draws_for_every_candidate(tmp_path):
     assert json.dumps({k: list(v) for k, v in one.table.items()})
 
 
+def test_traders_answer_so_that_low_margin_is_no_free_lunch(tmp_path):
+    """With fixed leverage a halved requirement changes no account; with an answer it leaves more losses to the fund."""
+    scale = {"name": "margin", "fields": ["pre.margin.tiers.*.initial", "pre.margin.tiers.*.maintenance"], "low": 0.4,
+             "high": 2.0, "scale": True}  # fmt: skip
+    found = {}
+    for traders in ("fixed_leverage", "fixed_collateral"):
+        study, run, venue = load_study(write(tmp_path, variables=[scale], traders=traders))
+        for factor in (0.5, 1.0):
+            rulebook = candidate(venue, study, {"margin": factor})
+            found[traders, factor] = evaluate(job(run, rulebook, study.scenario, 64)).table
+    same = found["fixed_leverage", 0.5], found["fixed_leverage", 1.0]
+    assert same[0]["equity_posted"] == same[1]["equity_posted"]
+    assert same[0]["initial_margin"].estimate == pytest.approx(0.5 * same[1]["initial_margin"].estimate, rel=1e-9)
+    low, present = found["fixed_collateral", 0.5], found["fixed_collateral", 1.0]
+    assert present["equity_posted"] == same[1]["equity_posted"]
+    assert low["equity_posted"].estimate < 0.75 * present["equity_posted"].estimate
+    assert low["bad_debt_mean_of_oi"].estimate > 1.2 * present["bad_debt_mean_of_oi"].estimate
+
+
 def test_scaling_moves_every_tier():
-    spec = Study.model_validate(TINY | {"variables": [
+    spec = Calibration.model_validate(TINY | {"variables": [
         {"name": "m", "fields": ["pre.margin.tiers.*.initial"], "low": 1, "high": 2, "scale": True}]})  # fmt: skip
     venue = load_venue("kraken-preipo")
     before = read(venue, "pre.margin.tiers.*.initial")
@@ -80,7 +100,7 @@ def outcome(p, cost=1.0):
 
 def test_over_fitting_is_said_aloud():
     good, bad = Interval(0.01, 0.0, 0.02), Interval(0.1, 0.08, 0.12)
-    spec = Study.model_validate(TINY)
+    spec = Calibration.model_validate(TINY)
     checks = [deciding.Check(f"place {k}", outcome(p), outcome(bad)) for k, p in enumerate((good, bad, good))]
     trial = deciding.search.Trial(0, {"fund": 0.1}, checks[0].chosen.table, (-0.8,))
     venue = load_venue("kraken-preipo")

@@ -26,7 +26,7 @@ def fake(jobs):
 
 
 def test_differences_are_paired_and_put_in_words():
-    found = designs.compare(load_config("quickstart", RUN), "kraken-preipo", fake, 64)
+    found = designs.compare(designs.from_run(load_config("quickstart", RUN), "kraken-preipo", None), fake)
     gap = found.difference("okx-preipo-perp", "squeeze", "p_adl")
     assert gap.estimate == pytest.approx(0.05, abs=0.01) and gap.lower > 0.04  # far narrower than unpaired
     assert found.difference("okx-preipo-perp", "baseline", "p_adl") == (0, 0, 0)
@@ -36,14 +36,14 @@ def test_differences_are_paired_and_put_in_words():
 
 
 def test_base_comes_first_and_designs_keep_their_order():
-    found = designs.compare(load_config("quickstart", RUN), "okx-preipo-perp", fake, 64)
+    found = designs.compare(designs.from_run(load_config("quickstart", RUN), "okx-preipo-perp", None), fake)
     assert found.designs == ("okx-preipo-perp", "kraken-preipo")
 
 
 def test_one_mix_makes_the_traders_the_same():
     seen = []
     run = load_config("quickstart", RUN)
-    designs.compare(run, "kraken-preipo", lambda jobs: (seen.extend(jobs), fake(jobs))[1], 64, "max_5x")
+    designs.compare(designs.from_run(run, "kraken-preipo", "max_5x"), lambda jobs: (seen.extend(jobs), fake(jobs))[1])
     assert {job.config.book.leverage_mix for job in seen} == {"max_5x"}
 
 

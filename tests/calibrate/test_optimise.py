@@ -7,7 +7,8 @@ import pytest
 
 from mcrisk.calibrate import optimise as opt
 from mcrisk.calibrate.evaluate import Outcome
-from mcrisk.calibrate.study import Study, load_study, paths_for
+from mcrisk.calibrate.study import load_study
+from mcrisk.config.study import Calibration, paths_for
 from mcrisk.errors import InputError
 from mcrisk.risk.intervals import Interval
 
@@ -37,7 +38,7 @@ def toy(calls, noise=0.05):
 
 
 def study(**changes):
-    return Study.model_validate(SPEC | changes)
+    return Calibration.model_validate(SPEC | changes)
 
 
 def test_known_optimum_is_found_and_the_upper_bound_decides():
@@ -115,14 +116,20 @@ def write(tmp_path, **changes):
         ({"venue": "krakn-preipo"}, "did you mean 'kraken-preipo'"),
         ({"scenario": "combind"}, "did you mean 'combined'"),
         ({"held_out": ["combined"]}, "held out"),
-        ({"constraints": [{"metric": "p_fund_depleted", "at_most": 0.001}], "paths": 512}, "3,838 paths"),
+        ({"constraints": [{"metric": "p_fund_depleted", "at_most": 0.001}], "paths": 512}, "needs 3,838 paths"),
         ({"trails": 3}, "did you mean 'trials'"),
+        ({"constraints": [{"metric": "p_fund_depletd", "at_most": 0.1}]}, "did you mean 'p_fund_depleted'"),
+        ({"objectives": [{"metric": "initial_magin"}]}, "key objectives[0].metric"),
+        ({"run": "quickstrt"}, "did you mean 'quickstart'"),
+        ({"set": ["book.acounts=3"]}, "did you mean 'accounts'"),
+        ({"set": ["book.accounts"]}, "sets nothing"),
     ],
 )
 def test_bad_studies_are_named(tmp_path, changes, said):
     with pytest.raises(InputError) as caught:
         load_study(write(tmp_path, **changes))
     assert said in str(caught.value)
+    assert "c.yaml:" in caught.value.where, "a message names file and line"
 
 
 def test_paths_for_is_the_smallest_sample_without_hits():

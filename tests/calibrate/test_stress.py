@@ -10,6 +10,7 @@ from mcrisk.calibrate import reverse, sensitivity
 from mcrisk.calibrate.evaluate import Outcome, runner
 from mcrisk.calibrate.world import load_world, moved
 from mcrisk.cli.app import execute
+from mcrisk.config.study import ReverseStress, Sensitivity
 from mcrisk.errors import InputError
 from mcrisk.risk.intervals import Interval
 
@@ -39,14 +40,14 @@ def toy(function, noise=None):
         for job in jobs:
             value = float(function(*shares(job)))
             sample = np.full(200, value) + (0 if noise is None else noise)
-            out.append(Outcome({"toy": Interval(value, value - 0.01, value + 0.01)}, {"toy": sample}))
+            out.append(Outcome({"p_adl": Interval(value, value - 0.01, value + 0.01)}, {"p_adl": sample}))
         return out
 
     return compute
 
 
 def test_the_boundary_of_a_plane_and_its_mildest_point(tmp_path):
-    study, run = load_world(reverse.Limit, write(tmp_path, metric="toy", value=0.5, precision=0.005, directions=10), {})
+    study, run = load_world(ReverseStress, write(tmp_path, metric="p_adl", value=0.5, precision=0.005, directions=10))
     rays = reverse.boundary(study, run, toy(lambda a, b: 0.5 * (a + b)))  # breaks on a + b = 1
     for ray in (r for r in rays if r.breaks):
         assert sum(ray.shares) == pytest.approx(1.0, abs=0.012)
@@ -58,14 +59,14 @@ def test_the_boundary_of_a_plane_and_its_mildest_point(tmp_path):
 
 
 def test_an_input_that_does_not_matter_never_breaks_alone(tmp_path):
-    study, run = load_world(reverse.Limit, write(tmp_path, metric="toy", value=0.3), {})
+    study, run = load_world(ReverseStress, write(tmp_path, metric="p_adl", value=0.3))
     rays = reverse.boundary(study, run, toy(lambda a, b: a * a))
     assert not next(r for r in rays if r.direction == (0.0, 1.0)).breaks
     assert "does not do it alone" in reverse.sentence(study, rays)
 
 
 def test_a_limit_that_holds_again_further_out_is_found(tmp_path):
-    study, run = load_world(reverse.Limit, write(tmp_path, metric="toy", value=0.3, precision=0.01), {})
+    study, run = load_world(ReverseStress, write(tmp_path, metric="p_adl", value=0.3, precision=0.01))
     rays = reverse.boundary(study, run, toy(lambda a, b: a if a < 0.7 else 0.0))
     ray = next(r for r in rays if r.direction == (1.0, 0.0))
     assert ray.shares[0] == pytest.approx(0.3, abs=0.011) and ray.holds_again
@@ -76,13 +77,13 @@ def test_a_limit_that_holds_again_further_out_is_found(tmp_path):
     ("function", "said"), [(lambda a, b: 1.0, "before any stress"), (lambda a, b: 0.1 * a, "no combination breaks")]
 )
 def test_limits_that_cannot_be_crossed_are_told(tmp_path, function, said):
-    study, run = load_world(reverse.Limit, write(tmp_path, metric="toy", value=0.5), {})
+    study, run = load_world(ReverseStress, write(tmp_path, metric="p_adl", value=0.5))
     with pytest.raises(InputError, match=said):
         reverse.boundary(study, run, toy(function))
 
 
 def test_tornado_is_paired_and_sorted(tmp_path):
-    study, run = load_world(sensitivity.Sensitivity, write(tmp_path, metric="toy"), {})
+    study, run = load_world(Sensitivity, write(tmp_path, metric="p_adl"))
     base = shares(type("Job", (), {"config": run}))
     noise = np.random.default_rng(0).normal(0, 5.0, 200)  # common to all, so it cancels
     _, bars = sensitivity.tornado(study, run, toy(lambda a, b: a + 3 * b, noise))
@@ -93,7 +94,7 @@ def test_tornado_is_paired_and_sorted(tmp_path):
 
 
 def test_sobol_indices_of_a_linear_function(tmp_path):
-    study, run = load_world(sensitivity.Sensitivity, write(tmp_path, metric="toy", sobol=128), {})
+    study, run = load_world(Sensitivity, write(tmp_path, metric="p_adl", sobol=64))
     rows = {row[0]: row for row in sensitivity.sobol(study, run, toy(lambda a, b: a + 3 * b)).rows}
     assert rows["fall"][1] == pytest.approx(0.1, abs=0.05) and rows["fund"][1] == pytest.approx(0.9, abs=0.1)
     assert rows["fund"][4] == pytest.approx(0.9, abs=0.1)
@@ -101,7 +102,7 @@ def test_sobol_indices_of_a_linear_function(tmp_path):
 
 def test_map_has_every_cell(tmp_path):
     study, run = load_world(
-        sensitivity.Sensitivity, write(tmp_path, metric="toy", map=["fall", "fund"], map_steps=3), {}
+        Sensitivity, write(tmp_path, metric="p_adl", map=["fall", "fund"], map_steps=3), {}
     )
     table, svg = sensitivity.heat_map(study, run, toy(lambda a, b: a * b))
     assert len(table.rows) == 9 and table.rows[-1][2] == pytest.approx(1.0) and svg.count("<rect") == 9
@@ -114,28 +115,29 @@ def test_map_has_every_cell(tmp_path):
         ({"inputs": [INPUTS[0] | {"fields": ["venues.kraken-preipo.adl.rank"]}]}, "no number"),
         ({"inputs": [INPUTS[0] | {"high": -0.01}]}, "are equal"),
         ({"inputs": [INPUTS[1] | {"low": -1.0}]}, "not allowed together"),
-        ({"inputs": [INPUTS[0], INPUTS[1] | {"name": "fall"}]}, "two inputs"),
+        ({"inputs": [INPUTS[0], INPUTS[1] | {"name": "fall"}]}, "two of them"),
         ({"scenario": "valuation_rest"}, "did you mean 'valuation_reset'"),
     ],
 )
 def test_bad_studies_are_named(tmp_path, changes, said):
     with pytest.raises(InputError) as caught:
-        load_world(reverse.Limit, write(tmp_path, **changes), {})
+        load_world(ReverseStress, write(tmp_path, **changes))
     assert said in str(caught.value)
 
 
-def test_bad_map_and_sobol(tmp_path):
-    study, run = load_world(sensitivity.Sensitivity, write(tmp_path, map=["fall"], sobol=3), {})
-    with pytest.raises(InputError, match="two different inputs"):
-        sensitivity.heat_map(study, run, toy(min))
-    with pytest.raises(InputError, match="power of two"):
-        sensitivity.sobol(study, run, toy(min))
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({"map": ["fall"]}, "two different inputs"), ({"sobol": 3}, "power of two"), ({"metric": "p_adll"}, "did you mean 'p_adl'")],
+)
+def test_bad_sensitivities_are_named(tmp_path, changes, said):
+    with pytest.raises(InputError, match=said):
+        load_world(Sensitivity, write(tmp_path, **changes))
 
 
 @pytest.mark.parametrize("name", ["kraken-reverse", "kraken-inputs"])
 def test_shipped_studies_load(name):
-    kind = reverse.Limit if name == "kraken-reverse" else sensitivity.Sensitivity
-    study, run = load_world(kind, name, {})
+    kind = ReverseStress if name == "kraken-reverse" else Sensitivity
+    study, run = load_world(kind, name)
     assert moved(run, study.inputs, [1.0] * len(study.inputs)) != run
 
 
@@ -146,5 +148,5 @@ def test_sensitivity_on_the_engine(tmp_path, capsys):
     assert "depends most on" in capsys.readouterr().out
     assert (tmp_path / "out" / "sensitivity-tornado.svg").exists()
     with runner(1) as compute:
-        study, run = load_world(sensitivity.Sensitivity, file, {})
+        study, run = load_world(Sensitivity, file)
         assert sensitivity.tornado(study, run, compute)[1]

@@ -47,7 +47,9 @@ def test_validate_says_what_it_saw(mcrisk):
 @pytest.mark.parametrize(
     ("reference", "kind"),
     [("kraken-preipo", "venue"), ("combined", "scenario"), ("near", "price model"), ("thin", "liquidity model"),
-     ("high-leverage", "book"), ("full", "run"), ("venues/okx-preipo-perp.yaml", "venue"), ("stale", "valuation feed")],
+     ("high-leverage", "book"), ("full", "run"), ("venues/okx-preipo-perp.yaml", "venue"), ("stale", "valuation feed"),
+     ("kraken-band", "calibration"), ("kraken-reverse", "reverse stress test"), ("kraken-inputs", "sensitivity test"),
+     ("comparisons/kraken-okx-tradexyz.yaml", "design comparison")],
 )  # fmt: skip
 def test_validate_knows_every_kind_of_file(mcrisk, reference, kind):
     path = catalog.root() / reference if "/" in reference else reference
