@@ -62,7 +62,7 @@ BAND_TEXTS = {
     "last": "last trade over the mark in the row before the event",
     "index": "index over the mark in the row before the event",
     "mark": "mark over itself in the row before the event",
-    "funding": "funding rate paid in the row",
+    "funding": "sum of the funding rates paid since the start of this clock (positive: longs pay)",
     "fund": "value of fund or vault over the fund at the start (no fund: over one-sided open interest)",
     "liquidated": "notional closed by liquidation since the start of this clock, over one-sided open interest at the start",
     "adl": "notional of counterparties closed by ADL since the start of this clock, over one-sided open interest at the start",
@@ -81,10 +81,10 @@ def band_edges(name: str) -> np.ndarray:
     if name in ("last", "index", "mark"):
         return np.exp(np.linspace(np.log(0.02), np.log(8.0), 401))
     if name == "funding":
-        inner = np.geomspace(1e-7, 0.05, 60)
+        inner = np.geomspace(1e-6, 1.0, 241)
         return np.concatenate([-inner[::-1], inner])
     if name == "fund":
-        return np.concatenate([[-1e6], np.linspace(-2.0, 3.0, 201), [1e6]])
+        return np.concatenate([[-1e6], np.linspace(-2.0, 3.0, 201), np.geomspace(3.0, 300.0, 101)[1:], [1e6]])
     return np.concatenate([[0.0], np.geomspace(1e-6, 20.0, 361), [1e6]])
 
 

@@ -101,6 +101,7 @@ def band_histograms(sim: Any, out: Any, count: int) -> dict[str, np.ndarray]:
     fund0 = float(np.sum(np.asarray(sim.cell.markets.fund)))
     open_interest = float(np.sum(np.asarray(sim.cell.markets.open_interest * sim.cell.markets.initial_price)))
     values = {name: seen[name][steps] / base for name in ("last", "index", "mark")}
-    values |= {"funding": seen["rate"][steps], "fund": seen["fund"][steps] / (fund0 if fund0 > 0.0 else open_interest)}
+    paid = np.cumsum(seen["rate"], axis=0)  # single payments would be a comb: most rows pay nothing
+    values |= {"funding": paid[steps] - paid[start], "fund": seen["fund"][steps] / (fund0 if fund0 > 0.0 else open_interest)}
     values |= {name: (seen[name][steps] - seen[name][start]) / open_interest for name in ("liquidated", "adl")}
     return {name: records.histogram(values[name], records.band_edges(name)) for name in records.BAND_NAMES}

@@ -71,6 +71,9 @@ def test_the_clock_of_the_cascade_ends_at_the_totals_of_its_paths(kraken):
         edges = records.band_edges(name)
         for counts, values in zip(bands[name], by_hand):
             np.testing.assert_array_equal(counts, np.histogram(values, edges)[0])
+    paid = np.cumsum(np.asarray(out.snapshots.rate), axis=0)
+    by_hand = np.histogram(paid[steps[-1]] - paid[steps[0] - 1], records.band_edges("funding"))[0]
+    np.testing.assert_array_equal(bands["funding"][-1], by_hand)
     assert np.asarray(out.snapshots.adl)[-1].max() > 0.0, "a fall by 60 % leads to ADL"
     whole, more = kraken.block(0, 64, simulate.ForcedJumps((float(np.log(0.4)),))), kraken.block(
         32, 32, simulate.ForcedJumps((float(np.log(0.4)),)))
