@@ -19,6 +19,9 @@ from mcrisk.config.venue import Venue
 from mcrisk.engine import backends, records
 
 
+CLOSE_STEPS = 40  # after the event, all shown in bands
+
+
 @dataclass(frozen=True)
 class ForcedJumps:
     """Break-even search: path i of a block takes jump `jumps[i % len(jumps)]` (log value) as a valuation reset."""
@@ -127,14 +130,18 @@ def sum_in_order(parts: list[np.ndarray]) -> np.ndarray:
 
 
 def band_steps(config: RunConfig) -> np.ndarray:
-    """Numbers of the steps shown in bands: those of the zoom, thinned to at most `records.MAX_BAND_TIMES`."""
-    grid = config.grid
-    steps = np.arange(grid.before, grid.before + sum(s.steps for s in grid.approach) + sum(s.steps for s in grid.event) + 1)
-    every = -(-len(steps) // records.MAX_BAND_TIMES)
-    kept = steps[::every]
+    """Numbers of the steps shown in bands, at most `records.MAX_BAND_TIMES`: those of the zoom.
+
+    A cascade is a matter of minutes: the steps right after the event are all kept, the others are thinned.
+    """
     from mcrisk.paths.grid import event_step
 
-    return np.unique(np.append(kept, event_step(grid)))[: records.MAX_BAND_TIMES]
+    grid, at = config.grid, event_step(config.grid)
+    steps = np.arange(grid.before, grid.before + sum(s.steps for s in grid.approach) + sum(s.steps for s in grid.event) + 1)
+    close = (steps >= at) & (steps < at + CLOSE_STEPS)
+    far = steps[~close]
+    every = -(-len(far) // (records.MAX_BAND_TIMES - CLOSE_STEPS))
+    return np.union1d(steps[close], far[::every])
 
 
 def band_times(config: RunConfig) -> np.ndarray:
