@@ -312,30 +312,30 @@ class BlockWriter:
 
     def name(self, value: Value) -> str:
         if value.frame and (value.mutable or value.block.function_of() != self.fn.name):
-            return f"f->x{value.id}"
-        return f"x{value.id}"
+            return f"f->{value.name}"
+        return value.name
 
     def define(self, value: Value, text: str) -> None:
         """A scalar gets its value; one that other functions read goes into the frame as well."""
         value.live = True
         kind = C_TYPE[value.dtype]
-        shared = f"f->x{value.id} = " if value.frame else ""
-        self.fn.put(f"const {kind} x{value.id} = {shared}{text};")
+        shared = f"f->{value.name} = " if value.frame else ""
+        self.fn.put(f"const {kind} {value.name} = {shared}{text};")
 
     def declare(self, value: Value) -> None:
         """A scalar that branches or loops assign."""
         value.live = value.mutable = True
         if not value.frame:
-            self.fn.put(f"{C_TYPE[value.dtype]} x{value.id};")
+            self.fn.put(f"{C_TYPE[value.dtype]} {value.name};")
 
     def open_result(self, value: Value) -> None:
         """A scalar that the end of a loop assigns."""
-        self.fn.put(f"{C_TYPE[value.dtype]} x{value.id};")
+        self.fn.put(f"{C_TYPE[value.dtype]} {value.name};")
 
     def close_result(self, value: Value) -> None:
         value.live = True
         if value.frame:
-            self.fn.put(f"f->x{value.id} = x{value.id};")
+            self.fn.put(f"f->{value.name} = {value.name};")
 
     def call(self, eqn: Eqn, args: list[str]) -> Call:
         return Call(args, [o.dtype for o in eqn.ins], eqn.outs[0].dtype, eqn.params, [isinstance(o, Const) for o in eqn.ins])

@@ -7,6 +7,7 @@ from typing import Any
 from jax.extend import core as jcore
 
 from mcrisk.engine.native.graph import Block, Const, Eqn, Operand, Unsupported, Value, View, layout, squeezed, whole
+from mcrisk.engine.native.names import PLAIN, arguments
 
 
 def forwards(jaxpr: Any) -> list[int | None]:
@@ -60,6 +61,7 @@ def build_cond(build: Any, eqn: Any, ins: list[Operand]) -> list[Operand]:
             results.append(first)
             continue
         value = build.shared.value(squeezed(var.aval.shape), var.aval.dtype.name, build.block)
+        value.label = next((o.root.label for o in (second, first) if isinstance(o, View)), PLAIN)
         outs.append(value)
         kept.append(j)
         results.append(whole(value))
@@ -79,14 +81,17 @@ def _truth(build: Any, index: View) -> Operand:
     return build.pointwise("gt", [index, Const(0, index.dtype)], (), "bool", {})
 
 
-def _carries(build: Any, block: Block, init: list[Operand], variables: list[Any], through: list[int | None], first: int):
+def _carries(build: Any, block: Block, init: list[Operand], variables: list[Any], through: list[int | None], first: int,
+             called: list[str]):
     """A value per carried variable, or the initial operand where the body never changes it."""
     inside: list[Operand] = []
     for i, (operand, var) in enumerate(zip(init, variables)):
         if through[i] == first + i:
             inside.append(operand)
             continue
-        inside.append(whole(build.shared.value(squeezed(var.aval.shape), var.aval.dtype.name, block)))
+        value = build.shared.value(squeezed(var.aval.shape), var.aval.dtype.name, block)
+        value.label = called[first + i]
+        inside.append(whole(value))
     return inside, [i for i in range(len(init)) if through[i] != first + i]
 
 
@@ -102,7 +107,8 @@ def build_while(build: Any, eqn: Any, ins: list[Operand]) -> list[Operand]:
     body, test = p["body_jaxpr"], p["cond_jaxpr"]
     init = [_shaped(build, o, v) for o, v in zip(ins[split:], eqn.outvars)]
     outer = Block(build.block, "body")
-    inside, moving = _carries(build, outer, init, eqn.outvars, forwards(body.jaxpr), p["body_nconsts"])
+    inside, moving = _carries(build, outer, init, eqn.outvars, forwards(body.jaxpr), p["body_nconsts"],
+                              arguments(body.jaxpr))
     inner = _builder(build, outer)
     verdict = inner.run(test.jaxpr, test.consts, [*ins[:cut], *inside])[0]
     rest = Block(outer, "rest")
@@ -124,7 +130,7 @@ def build_scan(build: Any, eqn: Any, ins: list[Operand]) -> list[Operand]:
     number = build.shared.value((), "int64", block)
     number.mutable = True
     through = forwards(body.jaxpr)[:carried]
-    inside, moving = _carries(build, block, init, eqn.outvars[:carried], through, consts)
+    inside, moving = _carries(build, block, init, eqn.outvars[:carried], through, consts, arguments(body.jaxpr))
     inner = _builder(build, block)
     slices = [_slice(inner, o, v.aval.shape, number) for o, v in zip(ins[consts + carried:], eqn.invars[consts + carried:])]
     outs = inner.run(body.jaxpr, body.consts, [*ins[:consts], *inside, *slices])
@@ -146,7 +152,12 @@ def _close(build: Any, eqn: Any, name: str, block: Block, init: list, inside: li
     """The loop's equation and its results: final carries, then collected slices."""
     build.shared.where = eqn
     new = Eqn(name, [init[i] for i in moving], {**params, "carries": [inside[i].root for i in moving]}, [block])
+    for i in moving:
+        if inside[i].root.label == PLAIN and isinstance(block.outs[moving.index(i)] if block.outs else None, View):
+            inside[i].root.label = block.outs[moving.index(i)].root.label
     finals = {i: build.shared.value(inside[i].shape, inside[i].dtype, build.block) for i in moving}
+    for i, value in finals.items():
+        value.label = inside[i].root.label
     gathered = [build.shared.value(squeezed(v.aval.shape), v.aval.dtype.name, build.block) for v in collected]
     build._append(build.block, new, [*finals.values(), *gathered])
     return [whole(finals[i]) if i in finals else init[i] for i in range(len(init))] + [whole(v) for v in gathered]

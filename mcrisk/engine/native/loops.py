@@ -144,7 +144,7 @@ class FusedLoop:
                 if not isinstance(operand, View) or operand.root.shape or operand.root.id in self.splats:
                     continue
                 kind = VECTOR_TYPE[operand.dtype] if self.vector else C_TYPE[operand.dtype]
-                name = self.splats[operand.root.id] = f"s{operand.root.id}"
+                name = self.splats[operand.root.id] = f"{operand.root.label}_s{operand.root.id}"
                 text = self.w.name(operand.root)
                 self.w.fn.put(f"const {kind} {name} = {splat(kind, text, operand.dtype) if self.vector else text};")
 
@@ -153,7 +153,7 @@ class FusedLoop:
         for eqn in self.reductions:
             dtype = eqn.ins[0].dtype
             start = literal(neutral(eqn.prim, dtype), dtype)
-            self.accumulators[eqn] = f"a{eqn.outs[0].id}"
+            self.accumulators[eqn] = f"{eqn.outs[0].label}_a{eqn.outs[0].id}"
             for copy in range(self.copies):
                 name = f"{self.accumulators[eqn]}_{copy}"
                 if self.vector:
@@ -191,7 +191,7 @@ class FusedLoop:
             if out.shape:
                 self.w.fn.put(to_slot(self.w.buffer(out), self.w.slot(whole(out), index), out.dtype, total))
             else:
-                self.w.fn.put(f"x{out.id} = {total};")
+                self.w.fn.put(f"{out.name} = {total};")
 
 
 class Body:
@@ -218,8 +218,8 @@ class Body:
             out = eqn.outs[0]
             kind = VECTOR_TYPE[out.dtype] if loop.vector else C_TYPE[out.dtype]
             text = self._value(eqn)
-            put(f"const {kind} v{out.id}{self.tag} = {text};")
-            self.names[out.id,] = f"v{out.id}{self.tag}"
+            name = self.names[out.id,] = f"{out.label}_v{out.id}{self.tag}"
+            put(f"const {kind} {name} = {text};")
         for eqn in loop.stores:
             self._store(eqn.outs[0])
 

@@ -27,6 +27,7 @@ from mcrisk.engine.native.graph import (
     squeezed,
     whole,
 )
+from mcrisk.engine.native.names import last
 from mcrisk.engine.native.primitives import C_TYPE, SLOT_TYPE, literal
 from mcrisk.engine.native.target import C, Target
 from mcrisk.engine.native.views import Builder, Shared
@@ -40,6 +41,7 @@ class Slots:
 
     shape: tuple[int, ...]
     dtype: str
+    name: str = ""     # its place in the tree of inputs or results
 
     @property
     def slots(self) -> int:
@@ -69,9 +71,7 @@ class Source:
 def generate(function: Any, shared: Any, lanes: Any) -> tuple[Source, Any]:
     """The source of `function(shared, *lanes)`; `shared` and `lanes` are trees of shapes. Returns the tree of results, too."""
     jaxpr, out = jax.make_jaxpr(function, return_shape=True)(shared, *lanes)
-    common = [_slots(leaf) for leaf in jax.tree.leaves(shared)]
-    single = [_slots(leaf) for leaf in jax.tree.leaves(lanes)]
-    results = [_slots(leaf) for leaf in jax.tree.leaves(out)]
+    common, single, results = _slots(shared), _slots(lanes), _slots(out)
     from jax.interpreters import partial_eval as pe
 
     lean, used = pe.dce_jaxpr(jaxpr.jaxpr, [True] * len(results), instantiate=True)
@@ -79,8 +79,9 @@ def generate(function: Any, shared: Any, lanes: Any) -> tuple[Source, Any]:
     return Source(text, tuple(common), tuple(single), tuple(results), arena), out
 
 
-def _slots(leaf: Any) -> Slots:
-    return Slots(tuple(int(n) for n in leaf.shape), np.dtype(leaf.dtype).name)
+def _slots(tree: Any) -> list[Slots]:
+    return [Slots(tuple(int(n) for n in leaf.shape), np.dtype(leaf.dtype).name, jax.tree_util.keystr(place).lstrip("."))
+            for place, leaf in jax.tree.leaves_with_path(tree)]
 
 
 def write_source(jaxpr: Any, consts: list, common: list[Slots], single: list[Slots], results: list[Slots]) -> tuple[str, int]:
@@ -93,24 +94,26 @@ def write_source(jaxpr: Any, consts: list, common: list[Slots], single: list[Slo
     path.function = "one_path"
     number = build.shared.value((), "int64", path)
     number.mutable = number.frame = True
+    number.label = "path"
     inner = Builder(path, build.shared)
     for k, spec in enumerate(single):
         table = build.shared.value((8,), spec.dtype, root)
-        table.table = f"in{len(common) + k}"
+        table.table, table.label = f"in{len(common) + k}", last(spec.name)
         args.append(inner.load(View(table, (), (), 0, ((whole(number), 1),))))
     path.outs = inner.run(jaxpr, consts, args)
     build.shared.where = None
     build._append(root, Eqn("foreach", [], {"number": number, "results": results}, [path]), [])
-    return _written(root, path, build, number, results)
+    return _written(root, path, build, number, {"in": [*common, *single], "o": results})
 
 
 def _input(build: Builder, k: int, spec: Slots) -> Operand:
     value = build.shared.value(spec.shape if squeezed(spec.shape) else (8,), spec.dtype, build.block)
-    value.table = f"in{k}"
+    value.table, value.label = f"in{k}", last(spec.name)
     return whole(value) if squeezed(spec.shape) else build.load(View(value, (), (), 0))
 
 
-def _written(root: Block, path: Block, build: Builder, number: Value, results: list[Slots]) -> tuple[str, int]:
+def _written(root: Block, path: Block, build: Builder, number: Value, outside: dict[str, list[Slots]]
+             ) -> tuple[str, int]:
     prune(root)
     outline(root)
     frames = share(root)
@@ -125,11 +128,11 @@ def _written(root: Block, path: Block, build: Builder, number: Value, results: l
                 value.storage.owner = value
     fn = Function("mcrisk_run")
     writer = BlockWriter(em, root, fn)
-    path.external = [(f"o{k}", spec) for k, spec in enumerate(results)]
+    path.external = [(f"o{k}", spec) for k, spec in enumerate(outside["o"])]
     path.number = number
     writer.write()
     em.done.append(fn)
-    return _text(em, build.shared.tables, frames, len(results)), em.used
+    return _text(em, build.shared.tables, frames, outside), em.used
 
 
 def outline(root: Block) -> None:
@@ -172,11 +175,11 @@ def _rests(block: Block) -> list[Block]:
 
 
 # ---------------------------------------------------------------------- text
-def _text(em: Emitter, tables: list, frames: list[Value], outs: int) -> str:
+def _text(em: Emitter, tables: list, frames: list[Value], outside: dict[str, list[Slots]]) -> str:
     parts = [f"#define ARENA_SLOTS {em.used}   /* scratch memory per path under way */",
              "/* scalars that several functions read */", "struct frame {",
              "  const double *const *in;", "  double *const *out;", "  slots arena;", "  int64_t count;"]
-    parts += [f"  {C_TYPE[v.dtype]} x{v.id};" for v in sorted(frames, key=lambda v: v.id)]
+    parts += [f"  {C_TYPE[v.dtype]} {v.name};" for v in sorted(frames, key=lambda v: v.id)]
     parts += ["};", ""]
     parts += [_table(value, array) for value, array in tables]
     for fn in em.done:
@@ -185,17 +188,23 @@ def _text(em: Emitter, tables: list, frames: list[Value], outs: int) -> str:
         if top:
             parts += ["  struct frame frame = {0}, *f = &frame;",
                       "  f->in = in, f->out = out, f->arena = THREAD_ARENA, f->count = count;"]
-        parts += [f"  {_buffer(em, name)}" for name in sorted(fn.buffers, key=lambda n: (n[0], len(n), n)) if name[0] != "k"]
+        buffers = sorted((name for name in fn.buffers if name[0] != "k"), key=lambda n: (n[0], len(n), n))
+        parts += [f"  {_buffer(em, name, outside)}" for name in buffers]
         parts += [*fn.lines, "}", ""]
     return "\n".join(parts)
 
 
-def _buffer(em: Emitter, name: str) -> str:
+def _buffer(em: Emitter, name: str, outside: dict[str, list[Slots]]) -> str:
     if name.startswith("in"):
-        return f"const double *const {name} = f->in[{name[2:]}];"
+        return f"const double *const {name} = f->in[{name[2:]}];   {_named(outside['in'][int(name[2:])])}"
     if name.startswith("o"):
-        return f"double *const {name} = f->out[{name[1:]}];"
+        return f"double *const {name} = f->out[{name[1:]}];   {_named(outside['o'][int(name[1:])])}"
     return f"const slots {name} = f->arena + {em.offsets[name]};"
+
+
+def _named(spec: Slots) -> str:
+    shape = f" [{', '.join(map(str, spec.shape))}]" if spec.shape else ""
+    return f"/* {spec.name}{shape} */"
 
 
 def _table(value: Value, array: np.ndarray) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from jax.extend import core as jcore
 
+from mcrisk.engine.native import names
 from mcrisk.engine.native.graph import (
     Block,
     Const,
@@ -99,6 +100,9 @@ class Builder:
         eqn.outs, eqn.note = outs, self.shared.note()
         for out in outs:
             out.eqn = eqn
+            if out.label == names.PLAIN:
+                given = eqn.prim == "load" and eqn.ins[0].root.table is not None
+                out.label = eqn.ins[0].root.label if given else names.label(self.shared.frame())
         block.eqns.append(eqn)
 
     def _home(self, ins: list[Operand]) -> Block:
@@ -338,11 +342,15 @@ class Shared:
             self._seen[key] = value
         return self._seen[key]
 
-    def note(self) -> str:
-        """`file: function` of the rule that the present equation comes from."""
+    def frame(self) -> Any:
+        """Where in the rules the present equation comes from; None where nobody knows."""
         from jax._src import source_info_util
 
-        frame = source_info_util.user_frame(self.where.source_info.traceback) if self.where is not None else None
+        return source_info_util.user_frame(self.where.source_info.traceback) if self.where is not None else None
+
+    def note(self) -> str:
+        """`file: function` of the rule that the present equation comes from."""
+        frame = self.frame()
         if frame is None or "/mcrisk/" not in frame.file_name:
             return ""
         return f"{frame.file_name.rsplit('/mcrisk/', 1)[1]}: {frame.function_name.rsplit('.', 1)[-1]}"
