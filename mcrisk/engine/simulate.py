@@ -18,7 +18,6 @@ from mcrisk.config.run import RunConfig
 from mcrisk.config.venue import Venue
 from mcrisk.engine import backends, records
 
-
 CLOSE_STEPS = 40  # after the event, all shown in bands
 
 
