@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 from pathlib import Path
@@ -38,27 +37,9 @@ def enough_space(path: Path, cells: int, paths: int) -> None:
 
 def backend_state(name: str) -> str | None:
     """None when a backend can be used here, else why it cannot."""
-    if name == "native":
-        from mcrisk.engine.backends import state
+    from mcrisk.engine.backends import NAMES, state
 
-        return state(name)
-    if name == "cupy":
-        return _cupy_state()
-    return None
-
-
-def _cupy_state() -> str | None:
-    if importlib.util.find_spec("cupy") is None:
-        return "CuPy is not installed (pip install 'mcrisk[cuda12]' or 'mcrisk[cuda13]')"
-    try:
-        import cupy
-
-        count = cupy.cuda.runtime.getDeviceCount()
-    except Exception as error:  # CuPy raises its own types, and ImportError when the driver is missing
-        return f"no CUDA GPU can be used: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
-    if not count:
-        return "no CUDA GPU was found"
-    return None if importlib.util.find_spec("mcrisk.engine.cuda") else "this version has no CuPy backend"
+    return state(name) if name in NAMES else None
 
 
 def usable_backend(name: str, label: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -53,6 +54,17 @@ def _tops_up(config: RunConfig, spec: Any, count: int) -> np.ndarray:
     return uniforms(config.seed, spec.seed_purpose, "top up", count, 1)[:, 0] < spec.top_up_probability
 
 
+def lane_groups(out: LaneResult, count: int, width: int) -> Iterator[tuple[LaneResult, int]]:
+    """The first `count` paths of a result in groups of `width`, each with its number of paths."""
+    if count <= width:
+        yield out, count
+        return
+    for first in range(0, count, width):
+        here = slice(first, min(first + width, count))
+        part = jax.tree.map(lambda x: x[here], out._replace(snapshots=None))
+        yield part._replace(snapshots=jax.tree.map(lambda x: x[:, here], out.snapshots)), here.stop - first
+
+
 _lanes = jax.jit(simulate_lanes, static_argnames=("dense",))
 
 
@@ -63,6 +75,10 @@ def run_lanes(cell: Cell, first_path: int, lanes: int, forced: Any, dense: bool 
         from mcrisk.engine.native.run import run_lanes as run_native
 
         return run_native(cell, first_path, lanes, forced, dense)
+    if backend == "cupy":
+        from mcrisk.engine.cuda.kernel import run_cuda
+
+        return run_cuda(cell, first_path, lanes, forced, dense)
     number = np.uint64(first_path) + np.arange(lanes, dtype=np.uint64)
     low, high = number & np.uint64(0xFFFFFFFF), number >> np.uint64(32)
     active = forced is not None

@@ -104,20 +104,30 @@ class Simulator:
 
     def block(self, first_path: int, n: int, forced: ForcedJumps | None = None, dense: bool = False) -> BlockResult:
         """Paths [first_path, first_path + n)."""
-        from mcrisk.engine.build import run_lanes
+        from mcrisk.engine.build import lane_groups, run_lanes
 
-        # compiled JAX code has one width; native code takes any number of paths
-        width = (lambda count: count) if self.backend == "native" else (lambda count: self.lane)
+        # compiled JAX code has one width; native code takes any number of paths, and a device wants many at once
+        width = (lambda count: self.lane) if self.backend == "jax" else (lambda count: count)
+        together = self._together()
         start = time.perf_counter()
         parts = []
-        for offset in range(0, n, self.lane):
-            count = min(self.lane, n - offset)
+        for offset in range(0, n, together):
+            count = min(together, n - offset)
             out = run_lanes(self.cell, first_path + offset, width(count), forced, dense, self.backend)
-            parts.append(summarize(self, out, count))
+            parts += [summarize(self, group, size) for group, size in lane_groups(out, count, self.lane)]
         joined = {f.name: np.concatenate([p[0][f.name] for p in parts]).astype(f.dtype) for f in records.PATH_FIELDS}
         accounts = {name: sum_in_order([p[1][name] for p in parts]) for name in parts[0][1]}
         bands = {name: sum_in_order([p[2][name] for p in parts]) for name in parts[0][2]}
         return BlockResult(joined, accounts, bands, time.perf_counter() - start)
+
+
+    def _together(self) -> int:
+        """Paths of one call of the executor, a multiple of a lane group."""
+        if self.backend != "cupy":
+            return self.lane
+        from mcrisk.engine.cuda.kernel import paths_together
+
+        return max(1, paths_together(self.cell) // self.lane) * self.lane
 
 
 def sum_in_order(parts: list[np.ndarray]) -> np.ndarray:

@@ -122,11 +122,6 @@ def test_no_compiler_is_said_and_auto_falls_back(monkeypatch):
         backends.resolve("native")
 
 
-def test_cupy_names_what_is_missing():
-    with pytest.raises(InputError, match="CUDA kernel"):
-        backends.resolve("cupy")
-
-
 def test_environment_names_compiler_and_flags():
     text = compiler.environment()
     assert "-ffp-contract=off" in text and "-ffast-math" not in text

@@ -14,12 +14,13 @@ import numpy as np
 
 from mcrisk.engine.cuda.device import Device
 from mcrisk.engine.native.primitives import SLOT_TYPE
-from mcrisk.engine.native.run import NUMPY, from_slots, run_lanes, slot_arrays
+from mcrisk.engine.native.run import NUMPY, from_slots, program_of, run_lanes, slot_arrays
 from mcrisk.engine.native.source import Source
 from mcrisk.engine.native.target import CUDA
 from mcrisk.errors import RunFailed
 
 BLOCK = 64          # threads of a block: two warps
+HOST_BYTES = 1 << 30   # results of one call on the host
 RESIDENT = 1024     # threads per multiprocessor that get scratch memory; further paths wait for a free thread
 
 
@@ -89,6 +90,12 @@ class CudaProgram:
         return [self.device.fetch(a) for a in outs]
 
 
-def run_cuda(cell: Any, first_path: int, lanes: int, forced: Any, dense: bool = False, kind: Any = CudaProgram) -> Any:
+def paths_together(cell: Any) -> int:
+    """Paths of one call whose results fit into `HOST_BYTES`."""
+    outs = program_of(cell, CudaProgram).source.outs
+    return max(1, HOST_BYTES // (8 * sum(spec.slots for spec in outs)))
+
+
+def run_cuda(cell: Any, first_path: int, lanes: int, forced: Any, dense: bool = False) -> Any:
     """`engine.build.run_lanes` on the current CUDA device."""
-    return run_lanes(cell, first_path, lanes, forced, dense, kind)
+    return run_lanes(cell, first_path, lanes, forced, dense, CudaProgram)
