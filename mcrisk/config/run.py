@@ -20,6 +20,7 @@ from mcrisk.config.scenario import Correlation, FeedModel, Grid, Liquidity, Pric
 from mcrisk.config.source import Map
 from mcrisk.config.target import Targets
 from mcrisk.config.venue import Venue
+from mcrisk.config.variance import VarianceReduction
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
 
@@ -94,6 +95,7 @@ class RunConfig(Model):
     feed: FeedRef | None = None  # for all scenarios; null = the one each scenario names
     scenario_feeds: dict[str, FeedRef] = Field(default_factory=dict)  # per scenario name; the others are filled in
     execution: Execution = Execution()
+    variance_reduction: VarianceReduction = VarianceReduction()  # how paths are drawn and weighted; nothing = plain Monte Carlo
     limits: Limits = Limits()
     target: Targets = ()  # one or several; more paths are computed until all hold. `paths` is then the first batch
     report: ReportInfo = ReportInfo()
@@ -153,6 +155,21 @@ class RunConfig(Model):
     def liquidity_of(self, venue: str) -> Liquidity:
         """The liquidity model of a venue of this run (`venue` is its name)."""
         return self.liquidity or self.venue_liquidity[venue]
+    @model_validator(mode="after")
+    def _one_market_on_a_net(self) -> RunConfig:
+        if self.variance_reduction.sampling == "sobol" and len(self.markets) > 1:
+            raise ValueError(
+                f"variance_reduction.sampling: sobol draws one market, this run has {len(self.markets)}: their correlated "
+                "shocks have no common bridge; use stratified"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_bootstrapped(self) -> RunConfig:
+        if self.parameters == "bootstrap":
+            draws.validate(self)
+        return self
+
 
     def feed_of(self, scenario: str) -> FeedModel:
         """The valuation feed under a scenario of this run (`scenario` is its name)."""

@@ -13,6 +13,7 @@ from mcrisk import paths as model
 from mcrisk.book.draws import uniforms
 from mcrisk.config.run import RunConfig
 from mcrisk.engine.accounts import Reference
+from mcrisk.engine.chosen import chosen_lanes, weighed
 from mcrisk.engine.lanes import LaneResult, simulate_lanes
 from mcrisk.engine.rulebook import build_markets, build_rulebook
 from mcrisk.engine.trip import Cell, Streams
@@ -68,21 +69,20 @@ def lane_groups(out: LaneResult, count: int, width: int) -> Iterator[tuple[LaneR
 _lanes = jax.jit(simulate_lanes, static_argnames=("dense",))
 
 
-def run_lanes(cell: Cell, first_path: int, lanes: int, forced: Any, dense: bool = False, backend: str = "jax"
-              ) -> LaneResult:
+def run_lanes(cell: Cell, first_path: int, lanes: int, forced: Any, dense: bool = False, backend: str = "jax",
+              proposal: model.Proposal | None = None) -> LaneResult:
     """One lane group: paths [first_path, first_path + lanes). `forced` may name jumps, see `simulate.ForcedJumps`."""
+    drawn = None if proposal is None else proposal.draw(first_path, lanes)
+    chosen = chosen_lanes(first_path, lanes, forced, drawn)
     if backend == "native":
         from mcrisk.engine.native.run import run_lanes as run_native
 
-        return run_native(cell, first_path, lanes, forced, dense)
+        return weighed(run_native(cell, first_path, lanes, chosen, dense), proposal, drawn)
     if backend == "cupy":
         from mcrisk.engine.cuda.kernel import run_cuda
 
-        return run_cuda(cell, first_path, lanes, forced, dense)
+        return weighed(run_cuda(cell, first_path, lanes, chosen, dense), proposal, drawn)
     number = np.uint64(first_path) + np.arange(lanes, dtype=np.uint64)
     low, high = number & np.uint64(0xFFFFFFFF), number >> np.uint64(32)
-    active = forced is not None
-    jumps = np.array(forced.jumps if active else (0.0,), np.float64)
-    jump = jumps[(number % np.uint64(len(jumps))).astype(np.int64)]
-    chosen = model.Forced(jnp.full(lanes, active), jnp.asarray(jump))
-    return _lanes(cell, jnp.asarray(low), jnp.asarray(high), chosen, dense=dense)
+    out = _lanes(cell, jnp.asarray(low), jnp.asarray(high), jax.tree.map(jnp.asarray, chosen), dense=dense)
+    return weighed(out, proposal, drawn)

@@ -16,7 +16,7 @@ from jax import Array, lax
 from mcrisk.engine.accounts import Flows, account_stage
 from mcrisk.engine.state import Accounts, PathCarry
 from mcrisk.engine.step import start_accounts
-from mcrisk.engine.trip import Cell, Snapshot, close_row, no_flows, open_path, price_row
+from mcrisk.engine.trip import Cell, Snapshot, Trip, close_row, no_flows, open_path, price_row
 
 
 class LaneResult(NamedTuple):
@@ -26,6 +26,7 @@ class LaneResult(NamedTuple):
     accounts: Accounts
     plan: Any
     snapshots: Snapshot   # [T, P]
+    weight: Any = None     # [P] variance reduction: density ratio of raised jumps; after `run_lanes` the path's weight
 
 
 def pack_accounts(accounts: Accounts) -> Array:
@@ -107,6 +108,11 @@ class SeenMarket(NamedTuple):
     phase: Array
 
 
+def jump_ratio(trip: Trip) -> Any:
+    """Density ratio of raised jumps; None where none are raised."""
+    return None if trip.steering is None else trip.steering.ratio
+
+
 def simulate_lanes(cell: Cell, path_lo: Array, path_hi: Array, forced: Any, dense: bool = False) -> LaneResult:
     """Run all steps for the paths with numbers (path_lo, path_hi) [P]; `dense` looks at every account in every row."""
     trips = jax.vmap(open_path, in_axes=(None, 0, 0, 0))(cell, path_lo, path_hi, forced)
@@ -122,4 +128,4 @@ def simulate_lanes(cell: Cell, path_lo: Array, path_hi: Array, forced: Any, dens
 
     steps = cell.params.grid.slope.shape[-1]
     (trips, rows), seen = lax.scan(step, (trips, rows), jnp.arange(steps, dtype=jnp.int32))
-    return LaneResult(trips.carry, jax.vmap(unpack_accounts)(rows), trips.plan, seen)
+    return LaneResult(trips.carry, jax.vmap(unpack_accounts)(rows), trips.plan, seen, jump_ratio(trips))

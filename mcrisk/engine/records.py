@@ -53,6 +53,7 @@ PATH_FIELDS: tuple[Field, ...] = (
     _money("fees", "liquidation and settlement fees"),
     Field("account_stages", "int32", "rows", "rows in which accounts had to be looked at"),
     Field("conservation_residual", "float64", "1", "|change of all cash| over Σ|initial collateral| + fund"),
+    Field("weight", "float64", "1", "probability of the path under the model over that of drawing it; 1 in a plain run"),
 )
 
 EVENT_LABELS = ("orderly", "delayed", "reset_down", "reset_up", "cancelled")

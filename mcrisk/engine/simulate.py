@@ -97,12 +97,14 @@ class Simulator:
         from mcrisk.engine.build import build_cell
 
         self.task = task
+        from mcrisk.engine.chosen import proposal_of
         self.book = book_of(task.config, task.venue)
         self.cell = build_cell(task.config, task.venue, task.scenario, self.book)
         self.lane = task.config.execution.lane_paths
         self.backend = backends.resolve(task.config.execution.backend)
 
     def block(self, first_path: int, n: int, forced: ForcedJumps | None = None, dense: bool = False) -> BlockResult:
+        self.proposal = proposal_of(task.config, self.cell)
         """Paths [first_path, first_path + n)."""
         from mcrisk.engine.build import lane_groups, run_lanes
 
@@ -113,7 +115,7 @@ class Simulator:
         parts = []
         for offset in range(0, n, together):
             count = min(together, n - offset)
-            out = run_lanes(self.cell, first_path + offset, width(count), forced, dense, self.backend)
+            out = run_lanes(self.cell, first_path + offset, width(count), forced, dense, self.backend, self.proposal)
             parts += [summarize(self, group, size) for group, size in lane_groups(out, count, self.lane)]
         joined = {f.name: np.concatenate([p[0][f.name] for p in parts]).astype(f.dtype) for f in records.PATH_FIELDS}
         accounts = {name: sum_in_order([p[1][name] for p in parts]) for name in parts[0][1]}

@@ -54,8 +54,14 @@ def path_numbers(sim: Any, out: Any, count: int) -> tuple[dict[str, np.ndarray],
         "event_time": plan.event_time, "event_label": plan.branch, "event_jump": plan.jump, "terminal_mark": mark[:, 0],
         "terminal_phase": carry.market.phase[:, 0], "fees": pool.fees, "account_stages": tally.account_stages,
         "conservation_residual": _residual(sim, carry, acc, start),
+        "weight": weights_of(out, count),
     }
     return numbers, pnl
+
+
+def weights_of(out: Any, count: int) -> np.ndarray:
+    """[count] weights of the paths; 1 in a plain run."""
+    return np.ones(count) if out.weight is None else np.asarray(out.weight, np.float64)[:count]
 
 
 def _residual(sim: Any, carry: Any, acc: Any, start: np.ndarray) -> np.ndarray:

@@ -54,6 +54,7 @@ class Trip(NamedTuple):
     carry: PathCarry
     lo: Array          # path number, 32-bit halves in uint64
     hi: Array
+    steering: Any = None   # variance reduction: paths.Steering
 
 
 class Snapshot(NamedTuple):
@@ -86,22 +87,25 @@ def no_flows(stage: Stage) -> Flows:
 
 def open_path(cell: Cell, lo: Array, hi: Array, forced: Any) -> Trip:
     """Draw everything known in advance about path (lo, hi) and put its states before row 0."""
-    plan = model.share_zoom(jax.vmap(model.draw_plan, in_axes=(0, 0, 0, None, None, None))(
-        cell.params, cell.streams.company, cell.streams.venue, lo, hi, forced))
+    points = None if forced.script is None else model.points_of(forced.script, cell.streams.company.shape[0])
+    plan = model.share_zoom(jax.vmap(model.draw_plan, in_axes=(0, 0, 0, None, None, None, 0))(
+        cell.params, cell.streams.company, cell.streams.venue, lo, hi, forced, points))
     prices = jax.vmap(model.start)(cell.params, plan, cell.markets.initial_price, _open_interest(cell))
-    trip = Trip(plan, model.zoom_time(plan), prices, _blank_carry(cell), lo, hi)
-    _, rows, _ = _rows(cell, trip, jnp.int32(0))
+    lead = model.zoom_time(plan)
+    steering = model.open_steering(cell.params, forced.script, lead)
+    trip = Trip(plan, lead, prices, _blank_carry(cell), lo, hi, steering)
+    _, rows, _, _ = _rows(cell, trip, jnp.int32(0), None)
     return trip._replace(carry=start_carry(cell.rules, cell.markets, rows))
 
 
 def price_row(cell: Cell, trip: Trip, k: Array) -> tuple[Trip, Priced]:
     """Row k from prices to mark and funding, and whether any account can need work in it."""
-    prices, rows, clock = _rows(cell, trip, k)
+    prices, rows, clock, steering = _rows(cell, trip, k, trip.carry.market.phase)
     in_window = (clock.time >= trip.lead) & (clock.time <= trip.lead + WINDOW)
     carry, stage, quotes, quiet = path_stage(cell.rules, cell.markets, trip.carry, rows, in_window)
     alive = ~jnp.all(carry.market.phase == SETTLED) | jnp.any(rows.settle != 0)
     struck = rows.restrike & (stage.views.phase != SETTLED)
-    return trip._replace(prices=prices, carry=carry), Priced(stage, quotes, struck, ~quiet & alive, alive)
+    return trip._replace(prices=prices, carry=carry, steering=steering), Priced(stage, quotes, struck, ~quiet & alive, alive)
 
 
 def close_row(cell: Cell, trip: Trip, priced: Priced, flows: Flows) -> tuple[Trip, Snapshot]:
@@ -126,15 +130,17 @@ def _open_interest(cell: Cell) -> Array:
     return cell.markets.open_interest * cell.markets.initial_price
 
 
-def _rows(cell: Cell, trip: Trip, k: Array):
-    """Prices of every market at step k."""
+def _rows(cell: Cell, trip: Trip, k: Array, phase: Array | None):
+    """Prices of every market at step k, the clock, and the steering after it. `phase` [M] before the row; None in row 0."""
     clock = model.clock(jax.tree.map(lambda x: x[0], cell.params), trip.lead, k)
     shocks = lambda key: model.draws(key, cell.streams.common, trip.lo, trip.hi, k, cell.params.volatility)  # noqa: E731
-    draws = jax.vmap(shocks)(cell.streams.company)
+    draws, steering = jax.vmap(shocks)(cell.streams.company), trip.steering
+    if steering is not None and phase is not None:
+        draws, steering = model.steer(cell.params, steering, draws, clock, k, ~jnp.all(phase == SETTLED))
     hints = model.Hints(*_settle_target(cell, trip.carry, trip.plan))
     prices, rows = jax.vmap(model.advance, in_axes=(0, 0, 0, None, 0, 0))(
         cell.params, trip.plan, trip.prices, clock, draws, hints)
-    return prices, rows, clock
+    return prices, rows, clock, steering
 
 
 def _settle_target(cell: Cell, carry: PathCarry, plan: Any) -> tuple[Array, Array]:

@@ -10,19 +10,25 @@ from mcrisk.paths.liquidity import consume, rescale
 from mcrisk.paths.market import advance, start
 from mcrisk.paths.params import NEVER, PathParams
 from mcrisk.paths.philox import Purpose, StreamKeys, split_path, stream_key, stream_keys
+from mcrisk.paths.proposal import Draw, Proposal
+from mcrisk.paths.script import Script, Steering, open_steering, points_of, steer
 from mcrisk.paths.state import Draws, Hints, PathState, draws
 from mcrisk.paths.tilt import tilted, weight
 
 __all__ = [
     "NEVER",
     "Clock",
+    "Draw",
     "Draws",
     "Forced",
     "Hints",
     "PathParams",
     "PathState",
     "Plan",
+    "Proposal",
     "Purpose",
+    "Script",
+    "Steering",
     "StreamKeys",
     "advance",
     "clock",
@@ -31,12 +37,15 @@ __all__ = [
     "draws",
     "event_step",
     "grid_tables",
+    "open_steering",
     "params",
+    "points_of",
     "rescale",
     "share_zoom",
     "split_path",
     "stack",
     "start",
+    "steer",
     "stream_key",
     "stream_keys",
     "tilted",

@@ -25,6 +25,7 @@ class Forced(NamedTuple):
 
     active: Any
     jump: Any
+    script: Any = None  # variance reduction: `script.Script`
 
 
 class Plan(NamedTuple):
@@ -198,28 +199,36 @@ def _overlays(p: PlanParams, u, code, event) -> dict[str, Any]:
     )
 
 
-def draw_plan(params: PathParams, company_key, venue_key, path_lo, path_hi, forced: Forced | None = None) -> Plan:
+def draw_plan(
+    params: PathParams, company_key, venue_key, path_lo, path_hi, forced: Forced | None = None, points: Any = None
+) -> Plan:
     """The plan of one path of one market.
 
     Args:
         company_key, venue_key: uint64 (philox.stream_keys).
         path_lo, path_hi: 32-bit halves of the path number.
         forced: overrides the company's branch by a reset of a given size.
+        points: uniforms of the company [5, 4] and of the venue [3, 4] instead of those of the streams.
     """
     if forced is None:
         forced = Forced(jnp.bool_(False), jnp.float64(0.0))
     p = params.plan
-    u = _uniforms(company_key, path_lo, path_hi, Purpose.COMPANY, 5)
+    if points is None:
+        u = _uniforms(company_key, path_lo, path_hi, Purpose.COMPANY, 5)
+    else:
+        u, over = points
     company = _company(params, u, forced)
     code, event = company["code"], company["event_time"]
     company |= _settlement(p, company)
     answer = event + jnp.exp(p.publish_log + p.publish_sigma * _normal(u[4, 0], u[4, 1]))
     happens = jnp.where(code == codes.NONE, 0.0, 1.0)
+    if points is None:
+        over = _uniforms(venue_key, path_lo, path_hi, Purpose.OVERLAY, 3)
     return Plan(
         **company,
         happens=happens,
         publish_time=jnp.where(happens > 0.0, answer, NEVER),
-        **_overlays(p, _uniforms(venue_key, path_lo, path_hi, Purpose.OVERLAY, 3), code, event),
+        **_overlays(p, over, code, event),
     )
 
 

@@ -42,6 +42,7 @@ class Draws(NamedTuple):
     u_common: Any  # jump common to all markets
     u_common_size: Any
     z_variance: Any = None  # Heston only
+    z_total: Any = None  # variance reduction: the value's own and common shock together, given
 
 
 class Hints(NamedTuple):

@@ -42,7 +42,7 @@ def diffuse(
 ) -> ValueStep:
     """Value after the ordinary shocks of a row. `session`: seconds of spot session within it."""
     p = params.value
-    z = p.factor * d.z_common + p.own * d.z_value
+    z = p.factor * d.z_common + p.own * d.z_value if d.z_total is None else d.z_total
     jump_mean = p.jump_rate * dt
     p_common = p.jump_common * jump_mean
     p_own = (jump_mean - p_common) / (1.0 - p_common)

@@ -19,9 +19,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from mcrisk import paths as model
 from mcrisk.engine.accounts import account_stage
-from mcrisk.engine.lanes import LaneResult, pack_accounts, unpack_accounts, work_pending
+from mcrisk.engine.chosen import chosen_lanes, weighed
+from mcrisk.engine.lanes import LaneResult, jump_ratio, pack_accounts, unpack_accounts, work_pending
 from mcrisk.engine.simulate import Simulator
 from mcrisk.engine.step import start_accounts
 from mcrisk.engine.summary import path_numbers
@@ -167,7 +167,8 @@ def walk(sim: Simulator, path: int, market: int = 0, progress: Callable[[int, in
     first, lane = path - path % lanes, path % lanes
     number = np.uint64(first) + np.arange(lanes, dtype=np.uint64)
     low, high = jnp.asarray(number & np.uint64(0xFFFFFFFF)), jnp.asarray(number >> np.uint64(32))
-    forced = model.Forced(jnp.full(lanes, False), jnp.zeros(lanes))
+    drawn = None if sim.proposal is None else sim.proposal.draw(first, lanes)
+    forced = jax.tree.map(jnp.asarray, chosen_lanes(first, lanes, None, drawn))
     group = _open(cell, low, high, forced)
     total = int(cell.params.grid.slope.shape[-1])
     shape = jax.eval_shape(lambda g: _step(cell, g.trips, g.rows, jnp.int32(0))[1], group)
@@ -193,7 +194,8 @@ def walk(sim: Simulator, path: int, market: int = 0, progress: Callable[[int, in
             group, seen = _advance(cell, group, seen, jnp.int32(k + 1), jnp.int32(total))
             break
     last, last_rows = jax.device_get(_pick(group, lane))
-    out = LaneResult(group.trips.carry, jax.vmap(unpack_accounts)(group.rows), group.trips.plan, seen)
+    out = LaneResult(group.trips.carry, jax.vmap(unpack_accounts)(group.rows), group.trips.plan, seen, jump_ratio(group.trips))
+    out = weighed(out, sim.proposal, drawn)
     numbers, _ = path_numbers(sim, out, lanes)
     return Trace({name: values[lane] for name, values in numbers.items()},
                  {name: np.array([getattr(look, name) for look in looks]) for name in Look._fields},

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from mcrisk.engine.accounts import account_stage
-from mcrisk.engine.lanes import LaneResult
+from mcrisk.engine.lanes import LaneResult, jump_ratio
 from mcrisk.engine.step import start_accounts
 from mcrisk.engine.trip import Cell, close_row, no_flows, open_path, price_row
 
@@ -32,4 +32,4 @@ def journey(cell: Cell, lo: Array, hi: Array, forced: Any, dense: Array) -> Lane
 
     steps = cell.params.grid.slope.shape[-1]
     (trip, accounts), seen = lax.scan(step, (trip, accounts), jnp.arange(steps, dtype=jnp.int32))
-    return LaneResult(trip.carry, accounts, trip.plan, seen)
+    return LaneResult(trip.carry, accounts, trip.plan, seen, jump_ratio(trip))

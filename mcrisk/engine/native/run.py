@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mcrisk import paths as model
+from mcrisk.engine.chosen import chosen_lanes
 from mcrisk.engine.native import compile as compiler
 from mcrisk.engine.native.graph import Unsupported, layout, squeezed
 from mcrisk.engine.native.primitives import SLOT_TYPE
@@ -86,10 +87,6 @@ def shapes(tree: Any) -> Any:
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(np.shape(x), jnp.result_type(x)), tree)
 
 
-def _forced(active: Any, jump: Any) -> Any:
-    return model.Forced(active, jump)
-
-
 @lru_cache(maxsize=1)
 def _code_digest() -> str:
     """Everything a generated source depends on besides the structure of the cell."""
@@ -104,19 +101,21 @@ def _code_digest() -> str:
 _programs: dict[Any, Program] = {}
 
 
-def program_of(cell: Any, kind: Any = Program) -> Any:
+def program_of(cell: Any, kind: Any = Program, chosen: Any = None) -> Any:
     """The compiled program of a cell's structure; traced and compiled at most once, kept in memory and on disk.
 
     `kind` is what makes a source and its result tree callable: `Program` here, its counterparts of `engine.cuda` elsewhere.
+    `chosen` decides by its structure which scalars a path has besides its number; None = those of a plain run.
     """
-    leaves, structure = jax.tree.flatten(cell)
-    kinds = tuple((np.shape(x), jnp.result_type(x).name) for x in leaves)
+    chosen = chosen_lanes(0, 1, None) if chosen is None else chosen
+    structure = jax.tree.structure((cell, chosen))
+    kinds = tuple((np.shape(x), jnp.result_type(x).name) for x in jax.tree.leaves(cell))
     if (kind, structure, kinds) not in _programs:
-        _programs[kind, structure, kinds] = kind(*_plan(cell, f"{structure}{kinds}"))
+        _programs[kind, structure, kinds] = kind(*_plan(cell, chosen, f"{structure}{kinds}"))
     return _programs[kind, structure, kinds]
 
 
-def _plan(cell: Any, structure: str) -> tuple[Source, Any]:
+def _plan(cell: Any, chosen: Any, structure: str) -> tuple[Source, Any]:
     """Source and result tree, from the cache where the same structure was traced with the same code."""
     name = hashlib.sha256(f"{_code_digest()}{structure}".encode()).hexdigest()[:24]
     file = compiler.cache_folder() / f"{name}.plan"
@@ -127,7 +126,7 @@ def _plan(cell: Any, structure: str) -> tuple[Source, Any]:
     from mcrisk.engine.native.journey import journey
 
     word = jax.ShapeDtypeStruct((), np.uint64)
-    forced = _forced(jax.ShapeDtypeStruct((), np.bool_), jax.ShapeDtypeStruct((), np.float64))
+    forced = jax.tree.map(lambda x: jax.ShapeDtypeStruct((), x.dtype), chosen)
     try:
         source, out = generate(journey, shapes(cell), (word, word, forced, jax.ShapeDtypeStruct((), np.bool_)))
     except Unsupported as error:
@@ -150,13 +149,14 @@ def _keep(file: Path, content: bytes) -> None:
 
 # ---------------------------------------------------------------------- the drop-in
 def run_lanes(cell: Any, first_path: int, lanes: int, forced: Any, dense: bool = False, kind: Any = Program) -> Any:
-    """Paths [first_path, first_path + lanes) as `engine.build.run_lanes` returns them, in NumPy arrays."""
-    program = program_of(cell, kind)
+    """Paths [first_path, first_path + lanes) as `engine.build.run_lanes` returns them, in NumPy arrays.
+
+    `forced`: `simulate.ForcedJumps`, None, or what `chosen_lanes` makes of them.
+    """
+    chosen = forced if isinstance(forced, model.Forced) else chosen_lanes(first_path, lanes, forced)
+    program = program_of(cell, kind, chosen)
     number = np.uint64(first_path) + np.arange(lanes, dtype=np.uint64)
-    jumps = np.array(forced.jumps if forced is not None else (0.0,), np.float64)
-    jump = jumps[(number % np.uint64(len(jumps))).astype(np.int64)]
-    single = [number & np.uint64(0xFFFFFFFF), number >> np.uint64(32),
-              *jax.tree.leaves(_forced(np.full(lanes, forced is not None), jump)), np.full(lanes, dense)]
+    single = [number & np.uint64(0xFFFFFFFF), number >> np.uint64(32), *jax.tree.leaves(chosen), np.full(lanes, dense)]
     flat = program(jax.tree.leaves(cell), single, lanes)
     out = jax.tree.unflatten(jax.tree.structure(program.out), flat)
     return out._replace(snapshots=jax.tree.map(np.transpose, out.snapshots))
