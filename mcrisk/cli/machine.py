@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import tempfile
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mcrisk.cli.options import JsonOption, SetOption, overrides
-from mcrisk.errors import RunFailed
+from mcrisk.errors import InputError, RunFailed
 
 _WHAT = {
     "jax": "portable, XLA on the CPU or a GPU that JAX finds",
@@ -25,10 +26,33 @@ def register(app: typer.Typer) -> None:
     app.command("validate-model")(validate_model)
 
 
-def backends(as_json: JsonOption = False) -> None:
-    """Say which backends can be used here."""
+class Target(StrEnum):
+    """What a kernel is written for."""
+
+    c = "c"
+    cuda = "cuda"
+
+
+def backends(
+    config: Annotated[str, typer.Argument(metavar="[CONFIG]", help="With --dump-kernel: the run whose kernel is shown.")] = "",
+    dump_kernel: Annotated[
+        bool, typer.Option("--dump-kernel", help="Print the generated source that the native and CUDA backends compile.")
+    ] = False,
+    venue: Annotated[
+        str | None, typer.Option("--venue", help="With --dump-kernel: whose rules; the run's first if not given.")
+    ] = None,
+    target: Annotated[Target, typer.Option("--target", help="With --dump-kernel: C or CUDA C++.")] = Target.c,
+    settings: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say which backends can be used here, or print the kernel generated from the rules."""
     from mcrisk.cli.checks import backend_state
 
+    if dump_kernel:
+        _dump_kernel(config or "quickstart", venue, target, settings)
+        return
+    if config or venue or settings:
+        raise InputError("CONFIG, --venue and --set choose the kernel to print", "mcrisk backends", None, "add --dump-kernel")
     if as_json:
         states = {name: backend_state(name) for name in _WHAT}
         told = {name: {"ready": why is None, "why": why, "what": _WHAT[name]} for name, why in states.items()}
@@ -37,6 +61,19 @@ def backends(as_json: JsonOption = False) -> None:
     for name, what in _WHAT.items():
         state = backend_state(name)
         typer.echo(f"{name:<8}{'ready' if state is None else 'absent':<8}{what}" + (f" — {state}" if state else ""))
+
+
+def _dump_kernel(config: str, venue: str | None, target: Target, settings: list[str] | None) -> None:
+    from mcrisk.config.load import load_config
+    from mcrisk.engine import simulate
+    from mcrisk.engine.native.dump import kernel_text
+
+    asked = load_config(config, overrides(settings, backend=("execution.backend", "jax")))
+    names = [one.name for one in asked.venues]
+    if venue is not None and venue not in names:
+        raise InputError(f"the run has no venue '{venue}'", "--venue", f"it has {', '.join(names)}", "choose one of these")
+    task = simulate.prepare(asked, venue or names[0], asked.scenarios[0].name)
+    typer.echo(kernel_text(simulate.simulator(task).cell, target.value))
 
 
 def warmup(

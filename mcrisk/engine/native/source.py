@@ -6,6 +6,7 @@ The text does not know its target: vectors, selections, loads and qualifiers are
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -184,7 +185,7 @@ def _text(em: Emitter, tables: list, frames: list[Value], outside: dict[str, lis
     parts += [_table(value, array) for value, array in tables]
     for fn in em.done:
         top = fn.name == "mcrisk_run"
-        parts.append("ENTRY {" if top else f"PART({fn.name}) {{")
+        parts += [_origins(fn), "ENTRY {" if top else f"PART({fn.name}) {{"]
         if top:
             parts += ["  struct frame frame = {0}, *f = &frame;",
                       "  f->in = in, f->out = out, f->arena = THREAD_ARENA, f->count = count;"]
@@ -192,6 +193,12 @@ def _text(em: Emitter, tables: list, frames: list[Value], outside: dict[str, lis
         parts += [f"  {_buffer(em, name, outside)}" for name in buffers]
         parts += [*fn.lines, "}", ""]
     return "\n".join(parts)
+
+
+def _origins(fn: Function) -> str:
+    """The files of mcrisk that a function's lines come from."""
+    found = dict.fromkeys(re.findall(r"/\* (\S+\.py): \w+ \*/", "\n".join(fn.lines)))
+    return f"/* {fn.name}: {', '.join(sorted(found))} */" if found else f"/* {fn.name} */"
 
 
 def _buffer(em: Emitter, name: str, outside: dict[str, list[Slots]]) -> str:
