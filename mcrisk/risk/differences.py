@@ -16,8 +16,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from mcrisk.risk import headline, intervals
+from mcrisk.risk import headline, intervals, weighted
 from mcrisk.risk.intervals import NAN, Interval
+from mcrisk.risk.weighted import Estimator, Plain, Weighted
 
 Array = NDArray[np.float64]
 Kind = Literal["probability", "mean", "shortfall", "quantile"]
@@ -59,32 +60,38 @@ MEASURES = (
 )
 VARIABLES = (
     "depletion_time", "fund_initial", "fund_min", "unpaid", "adl_wealth", "settlement_cut", "bad_debt", "adl_accounts",
-    "winners_profit", "liquidated_notional", "latent_deficit",
+    "winners_profit", "liquidated_notional", "latent_deficit", "weight",
 )  # fmt: skip
 """What the measures read of `/paths`."""
 
 
-def estimate(measure: Measure, values: ArrayLike, level: float = 0.95) -> Interval:
-    """The number itself from one sample [n]."""
-    sample = np.asarray(values, np.float64)
+def estimate(measure: Measure, values: ArrayLike, level: float = 0.95, of: Estimator | None = None) -> Interval:
+    """The number itself from one sample [n]. `of`: how its paths count (`weighted.estimator`); None = all alike."""
+    sample, of = np.asarray(values, np.float64), of or Plain(level)
     if measure.kind == "probability":
-        return intervals.wilson(int((sample > 0).sum()), sample.size, level)
+        return of.probability(sample > 0)
     if measure.kind == "mean":
-        return intervals.mean(sample, level)
+        return of.mean(sample)
     if measure.kind == "shortfall":
-        return intervals.expected_shortfall(sample, measure.q, level, measure.ceiling)
-    return intervals.quantile(sample, measure.q, level)
+        return of.shortfall(sample, measure.q, measure.ceiling)
+    return of.quantile(sample, measure.q)
 
 
-def difference(measure: Measure, new: ArrayLike, old: ArrayLike, *, paired: bool, level: float = 0.95) -> Interval:
+def difference(
+    measure: Measure, new: ArrayLike, old: ArrayLike, *, paired: bool, level: float = 0.95,
+    of: tuple[Estimator, Estimator] | None = None,
+) -> Interval:  # fmt: skip
     """new − old with its interval; NaN bounds where the samples cannot give them.
 
     Args:
         new, old: per-path values; on common draws (`paired`) of the same paths in the same order.
+        of: how the paths of `new` and of `old` count, at `level`; None = all alike.
 
     Raises ValueError for paired samples of different lengths.
     """
     x, y = np.asarray(new, np.float64), np.asarray(old, np.float64)
+    if of is not None and any(isinstance(one, Weighted) for one in of):
+        return _weighted_difference(measure, x, y, *(_as_weighted(o, s) for o, s in zip(of, (x, y))), paired)
     if not paired:
         return mover(estimate(measure, x, level), estimate(measure, y, level))
     if x.shape != y.shape:
@@ -96,6 +103,28 @@ def difference(measure: Measure, new: ArrayLike, old: ArrayLike, *, paired: bool
     if measure.kind == "shortfall":
         return intervals.paired_shortfall_difference(x, y, measure.q, level)
     return mover(estimate(measure, x, level), estimate(measure, y, level), _in_common(x, y, measure.q))
+
+
+def _as_weighted(of: Estimator, values: Array) -> Weighted:
+    return of if isinstance(of, Weighted) else Weighted(np.ones(values.size), None, of.level)
+
+
+def _weighted_difference(measure: Measure, x: Array, y: Array, a: Weighted, b: Weighted, paired: bool) -> Interval:
+    """`difference` where paths have weights; paired where path numbers agree, whatever each side's weights are."""
+    if not paired:
+        return mover(estimate(measure, x, of=a), estimate(measure, y, of=b))
+    if x.shape != y.shape:
+        raise ValueError(f"paired samples of {x.size} and {y.size} paths")
+    if np.array_equal(x, y) and np.array_equal(a.weight, b.weight):
+        return Interval(0.0, 0.0, 0.0)
+    if measure.kind in ("probability", "mean"):
+        return weighted.paired_mean(x, y, a, b)
+    if measure.kind == "shortfall":
+        return weighted.paired_shortfall(x, y, measure.q, a, b)
+    beyond = np.stack([a.exceedance_influence(x, measure.q), b.exceedance_influence(y, measure.q)])
+    spread = np.sqrt(np.square(beyond).sum(axis=1))
+    common = float(beyond[0] @ beyond[1] / spread.prod()) if (spread > 0).all() else 0.0
+    return mover(estimate(measure, x, of=a), estimate(measure, y, of=b), float(np.clip(common, 0.0, 1.0)))
 
 
 def mover(new: Interval, old: Interval, correlation: float = 0.0) -> Interval:

@@ -17,6 +17,7 @@ from mcrisk.engine.records import PATH_FIELDS
 from mcrisk.errors import RunFailed
 from mcrisk.risk import intervals
 from mcrisk.risk.intervals import NAN, Interval
+from mcrisk.risk.weighted import Estimator, Plain, estimator
 
 Array = NDArray[np.float64]
 
@@ -93,10 +94,10 @@ def metrics(paths: xr.Dataset, context: Context) -> list[Metric]:
     """
     if not context.open_interest > 0:
         raise ValueError("open interest must be positive")
-    get = _Reader(paths, dust=DUST * context.open_interest)
+    get, of = _Reader(paths, dust=DUST * context.open_interest), estimator(paths, context.level)
     found: list[Metric] = []
     for group in (_fund, _bad_debt, _adl, _liquidations, _who_paid, _hidden, _times, _after_event):
-        for item in group(get, paths, context.level):
+        for item in group(get, paths, of):
             found.append(item)
             if item.unit == QUOTE:
                 found.append(metric(f"{item.name}_of_oi", OF_OI, item.interval.over(context.open_interest), item.note))
@@ -105,7 +106,7 @@ def metrics(paths: xr.Dataset, context: Context) -> list[Metric]:
 
 def metric_names() -> tuple[str, ...]:
     """Names of all metrics, in report order."""
-    nothing = xr.Dataset({field.name: ("path", np.zeros(2)) for field in PATH_FIELDS})
+    nothing = xr.Dataset({field.name: ("path", np.zeros(2)) for field in PATH_FIELDS if field.name != "weight"})
     return tuple(item.name for item in metrics(nothing, Context(open_interest=1.0)))
 
 
@@ -138,116 +139,120 @@ class _Reader:
         return values
 
 
-def _probability(name: str, hit: NDArray[np.bool_], level: float, note: str = "") -> Metric:
-    return metric(name, PROBABILITY, intervals.wilson(int(hit.sum()), hit.size, level), note)
+def _probability(name: str, hit: NDArray[np.bool_], of: Estimator, note: str = "") -> Metric:
+    return metric(name, PROBABILITY, of.probability(hit), note)
 
 
-def _tail(name: str, values: Array, level: float, unit: str = QUOTE) -> Iterator[Metric]:
+def _tail(name: str, values: Array, of: Estimator, unit: str = QUOTE) -> Iterator[Metric]:
     """VaR at 99 and 99.9 %, ES at 99 %, for losses."""
     for q, label in ((0.99, "99"), (0.999, "999")):
-        yield metric(f"var_{label}_{name}", unit, intervals.quantile(values, q, level), _short(values.size, q, level))
-    yield metric(f"es_99_{name}", unit, intervals.expected_shortfall(values, 0.99, level))
+        yield metric(f"var_{label}_{name}", unit, of.quantile(values, q), _short(values.size, q, of))
+    yield metric(f"es_99_{name}", unit, of.shortfall(values, 0.99))
 
 
-def _short(paths: int, q: float, level: float) -> str:
-    needed = intervals.paths_needed(q, level)
+def _short(paths: int, q: float, of: Estimator) -> str:
+    """Why a bound is missing; of weighted paths it is not their number that counts."""
+    if not isinstance(of, Plain):
+        return ""
+    needed = intervals.paths_needed(q, of.level)
     return "" if paths >= needed else f"not resolved: an upper bound at {q:.1%} needs {needed:,} paths"
 
 
-Group = Callable[[_Reader, xr.Dataset, float], Iterator[Metric]]
+Group = Callable[[_Reader, xr.Dataset, Estimator], Iterator[Metric]]
 
 
-def _fund(get: _Reader, paths: xr.Dataset, level: float) -> Iterator[Metric]:
+def _fund(get: _Reader, paths: xr.Dataset, of: Estimator) -> Iterator[Metric]:
     yield _probability(
         "p_fund_depleted",
         np.isfinite(get("depletion_time")),
-        level,
+        of,
         "a loss met a fund that could not pay it; with no fund: any loss beyond collateral",
     )
     need = fund_need(paths)
     for q, label in ((0.99, "99"), (0.999, "999")):
-        yield metric(f"required_fund_{label}", QUOTE, intervals.quantile(need, q, level), _short(need.size, q, level))
-    yield from _tail("fund_loss", get("fund_loss"), level)
+        yield metric(f"required_fund_{label}", QUOTE, of.quantile(need, q), _short(need.size, q, of))
+    yield from _tail("fund_loss", get("fund_loss"), of)
 
 
-def _bad_debt(get: _Reader, paths: xr.Dataset, level: float) -> Iterator[Metric]:
+def _bad_debt(get: _Reader, paths: xr.Dataset, of: Estimator) -> Iterator[Metric]:
     debt = get("bad_debt")
-    yield _probability("p_bad_debt", debt > 0, level)
-    yield metric("bad_debt_mean", QUOTE, intervals.mean(debt, level))
-    yield from _tail("bad_debt", debt, level)
+    yield _probability("p_bad_debt", debt > 0, of)
+    yield metric("bad_debt_mean", QUOTE, of.mean(debt))
+    yield from _tail("bad_debt", debt, of)
 
 
-def _adl(get: _Reader, paths: xr.Dataset, level: float) -> Iterator[Metric]:
+def _adl(get: _Reader, paths: xr.Dataset, of: Estimator) -> Iterator[Metric]:
     accounts, notional = get("adl_accounts"), get("adl_notional")
-    yield _probability("p_adl", accounts > 0, level)
-    yield metric("adl_accounts_mean", COUNT, intervals.mean(accounts, level))
-    yield metric("adl_notional_mean", QUOTE, intervals.mean(notional, level), "contracts closed at the ADL price")
+    yield _probability("p_adl", accounts > 0, of)
+    yield metric("adl_accounts_mean", COUNT, of.mean(accounts))
+    yield metric("adl_notional_mean", QUOTE, of.mean(notional), "contracts closed at the ADL price")
     yield metric(
-        "adl_notional_99", QUOTE, intervals.quantile(notional, 0.99, level), _short(notional.size, 0.99, level)
+        "adl_notional_99", QUOTE, of.quantile(notional, 0.99), _short(notional.size, 0.99, of)
     )
     wealth = get("adl_wealth")
-    yield metric("adl_wealth_99", QUOTE, intervals.quantile(wealth, 0.99, level), _short(wealth.size, 0.99, level))
+    yield metric("adl_wealth_99", QUOTE, of.quantile(wealth, 0.99), _short(wealth.size, 0.99, of))
 
 
-def _liquidations(get: _Reader, paths: xr.Dataset, level: float) -> Iterator[Metric]:
+def _liquidations(get: _Reader, paths: xr.Dataset, of: Estimator) -> Iterator[Metric]:
     accounts, notional = get("liquidated_accounts"), get("liquidated_notional")
-    yield _probability("p_liquidation", accounts > 0, level)
-    yield metric("liquidated_accounts_mean", COUNT, intervals.mean(accounts, level))
+    yield _probability("p_liquidation", accounts > 0, of)
+    yield metric("liquidated_accounts_mean", COUNT, of.mean(accounts))
     yield metric(
-        "liquidated_accounts_99", COUNT, intervals.quantile(accounts, 0.99, level), _short(accounts.size, 0.99, level)
+        "liquidated_accounts_99", COUNT, of.quantile(accounts, 0.99), _short(accounts.size, 0.99, of)
     )
-    yield metric("liquidated_notional_mean", QUOTE, intervals.mean(notional, level))
+    yield metric("liquidated_notional_mean", QUOTE, of.mean(notional))
     yield metric(
-        "liquidated_notional_99", QUOTE, intervals.quantile(notional, 0.99, level), _short(notional.size, 0.99, level)
+        "liquidated_notional_99", QUOTE, of.quantile(notional, 0.99), _short(notional.size, 0.99, of)
     )
 
 
-def _who_paid(get: _Reader, paths: xr.Dataset, level: float) -> Iterator[Metric]:
+def _who_paid(get: _Reader, paths: xr.Dataset, of: Estimator) -> Iterator[Metric]:
     amounts = {name: get(name) for name in PAYERS}
     for name, values in amounts.items():
-        yield metric(f"{name}_mean", QUOTE, intervals.mean(values, level))
-    yield _probability("p_unpaid", amounts["unpaid"] > 0, level)
+        yield metric(f"{name}_mean", QUOTE, of.mean(values))
+    yield _probability("p_unpaid", amounts["unpaid"] > 0, of)
     # a fund that gained on a path paid nothing there; its gains are in fund_loss_mean
     paid = {name: np.maximum(values, 0.0) for name, values in amounts.items()}
     whole = np.sum(list(paid.values()), axis=0)
     for name, values in paid.items():
         yield metric(
-            f"paid_by_{name}", SHARE, intervals.ratio_of_sums(values, whole, level), "of all losses of all paths"
+            f"paid_by_{name}", SHARE, of.ratio(values, whole), "of all losses of all paths"
         )
 
 
-def _hidden(get: _Reader, paths: xr.Dataset, level: float) -> Iterator[Metric]:
+def _hidden(get: _Reader, paths: xr.Dataset, of: Estimator) -> Iterator[Metric]:
     latent, gap, haircut = get("latent_deficit"), get("mark_index_gap"), winners_haircut(paths)
-    yield metric("latent_deficit_99", QUOTE, intervals.quantile(latent, 0.99, level), _short(latent.size, 0.99, level))
+    yield metric("latent_deficit_99", QUOTE, of.quantile(latent, 0.99), _short(latent.size, 0.99, of))
     yield metric(
         "winners_haircut_es99",
         SHARE,
-        intervals.expected_shortfall(haircut, 0.99, level, ceiling=1.0),
+        of.shortfall(haircut, 0.99, ceiling=1.0),
         "wealth taken by ADL and settlement cuts over winners' profit",
     )
-    yield metric("mark_index_gap_50", SHARE, intervals.quantile(gap, 0.5, level))
-    yield metric("mark_index_gap_99", SHARE, intervals.quantile(gap, 0.99, level), _short(gap.size, 0.99, level))
+    yield metric("mark_index_gap_50", SHARE, of.quantile(gap, 0.5))
+    yield metric("mark_index_gap_99", SHARE, of.quantile(gap, 0.99), _short(gap.size, 0.99, of))
     largest = float(gap.max())
     yield metric(
         "mark_index_gap_max", SHARE, Interval(largest, largest, NAN), "largest seen; a maximum has no upper bound"
     )
 
 
-def _times(get: _Reader, paths: xr.Dataset, level: float) -> Iterator[Metric]:
+def _times(get: _Reader, paths: xr.Dataset, of: Estimator) -> Iterator[Metric]:
     adl, liquidation, event = get("first_adl_time"), get("first_liquidation_time"), get("event_time")
-    yield _median("time_to_first_adl_median", adl, level, "from the start")
-    yield _median("first_adl_after_event_median", adl - event, level, "from the event; negative: before it")
-    yield _median("first_adl_after_liquidation_median", adl - liquidation, level, "from the first liquidation")
+    yield _median("time_to_first_adl_median", adl, of, "from the start")
+    yield _median("first_adl_after_event_median", adl - event, of, "from the event; negative: before it")
+    yield _median("first_adl_after_liquidation_median", adl - liquidation, of, "from the first liquidation")
 
 
-def _median(name: str, times: Array, level: float, note: str) -> Metric:
+def _median(name: str, times: Array, of: Estimator, note: str) -> Metric:
     """Median over the paths that have the time at all."""
-    known = times[np.isfinite(times)]
+    has = np.isfinite(times)
+    known, of = times[has], of.where(has)
     note = f"{note}; over {known.size} of {times.size} paths"
-    return metric(name, SECONDS, intervals.quantile(known, 0.5, level) if known.size else Interval(NAN, NAN, NAN), note)
+    return metric(name, SECONDS, of.quantile(known, 0.5) if known.size else Interval(NAN, NAN, NAN), note)
 
 
-def _after_event(get: _Reader, paths: xr.Dataset, level: float) -> Iterator[Metric]:
+def _after_event(get: _Reader, paths: xr.Dataset, of: Estimator) -> Iterator[Metric]:
     """Deficit within 48 hours of the event, over the paths that had one."""
     happened = np.isfinite(get("event_time"))
     deficit = get("deficit_48h")[happened]
@@ -258,5 +263,6 @@ def _after_event(get: _Reader, paths: xr.Dataset, level: float) -> Iterator[Metr
         for name in ("deficit_48h_mean", "var_99_deficit_48h", "var_999_deficit_48h", "es_99_deficit_48h"):
             yield metric(name, QUOTE, Interval(NAN, NAN, NAN), note)
         return
-    yield metric("deficit_48h_mean", QUOTE, intervals.mean(deficit, level), note)
-    yield from _tail("deficit_48h", deficit, level)
+    of = of.where(happened)
+    yield metric("deficit_48h_mean", QUOTE, of.mean(deficit), note)
+    yield from _tail("deficit_48h", deficit, of)
