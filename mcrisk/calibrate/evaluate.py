@@ -20,8 +20,8 @@ from mcrisk.config.catalog import suggest
 from mcrisk.config.run import RunConfig
 from mcrisk.config.venue import Venue
 from mcrisk.errors import InputError, RunFailed
-from mcrisk.risk import headline, intervals
-from mcrisk.risk.headline import Context, fund_need, metrics, winners_haircut
+from mcrisk.risk import headline, intervals, means
+from mcrisk.risk.headline import Context, metrics
 from mcrisk.risk.intervals import Interval
 
 Array = NDArray[np.float64]
@@ -57,17 +57,17 @@ def job(base: RunConfig, venue: Venue, scenario: str, paths: int, seed: int | No
 
 def evaluate(task: Job) -> Outcome:
     """Simulate one job in this process."""
-    from mcrisk.engine.simulate import Simulator, prepare
+    from mcrisk.engine.simulate import book_of, prepare, run_block
 
     config = task.config
     venue, scenario = config.venues[0], config.scenarios[0]
-    sim = Simulator(prepare(config, venue.name, scenario.name))
-    values = sim.block(0, task.paths).paths
+    values = run_block(prepare(config, venue.name, scenario.name), 0, task.paths).paths
+    book = book_of(config, venue.name)
     paths = xr.Dataset({name: ("path", column) for name, column in values.items()})
     interest = venue.contract.open_interest * sum(m.open_interest_multiple for m in config.markets)
     prices = np.array([m.initial_price or venue.contract.initial_price for m in config.markets])
-    posted = float(sim.book.equity(prices).sum())
-    return measure(paths, interest, tied_up(config, venue, sim.book) / interest, posted / interest)
+    posted = float(book.equity(prices).sum())
+    return measure(paths, interest, tied_up(config, venue, book) / interest, posted / interest)
 
 
 def tied_up(config: RunConfig, venue: Venue, book: Any) -> float:
@@ -91,23 +91,10 @@ def measure(paths: xr.Dataset, open_interest: float, margin: float, posted: floa
             accounts at the start, likewise.
     """
     table = {m.name: m.interval for m in metrics(paths, Context(open_interest))}
-    get = lambda name: np.asarray(paths[name].values, np.float64)  # noqa: E731
-    calm = np.isin(get("event_label"), (0, 1))  # neither reset nor cancelled
-    samples = {
-        "p_fund_depleted": np.isfinite(get("depletion_time")).astype(float),
-        "p_adl": (get("adl_accounts") > 0).astype(float),
-        "p_unpaid": (get("unpaid") > 0).astype(float),
-        "winners_haircut_mean": winners_haircut(paths),
-        "liquidated_notional_mean_of_oi": get("liquidated_notional") / open_interest,
-        "avoidable_liquidation": np.where(calm, get("liquidated_notional"), 0.0) / open_interest,
-        "fund_pnl_mean": (get("fund_end") - get("fund_initial")) / open_interest,
-        "fund_need_mean_of_oi": fund_need(paths) / open_interest,
-        "unpaid_mean_of_oi": get("unpaid") / open_interest,
-        "bad_debt_mean_of_oi": get("bad_debt") / open_interest,
-    }
+    samples = means.samples(paths, open_interest)
     for name, values in samples.items():
         table.setdefault(name, intervals.mean(values))
-    fund = float(get("fund_initial")[0]) / open_interest
+    fund = float(paths["fund_initial"][0]) / open_interest
     certain = {"initial_margin": margin, "equity_posted": posted, "fund_size": fund}
     table |= {name: Interval(value, value, value) for name, value in certain.items()}
     return Outcome(table, samples)
@@ -115,7 +102,7 @@ def measure(paths: xr.Dataset, open_interest: float, margin: float, posted: floa
 
 def metric_names() -> tuple[str, ...]:
     """Every metric a study may name."""
-    return (*headline.metric_names(), *(name for name in _SAMPLED if name not in headline.metric_names()), *_CERTAIN)
+    return (*headline.metric_names(), *(name for name in means.NAMES if name not in headline.metric_names()), *_CERTAIN)
 
 
 def known_metric(name: str, table: Collection[str], where: str) -> None:
@@ -128,10 +115,6 @@ def known_metric(name: str, table: Collection[str], where: str) -> None:
 
 
 _CERTAIN = ("initial_margin", "equity_posted", "fund_size")
-_SAMPLED = (
-    "p_fund_depleted", "p_adl", "p_unpaid", "winners_haircut_mean", "liquidated_notional_mean_of_oi",
-    "avoidable_liquidation", "fund_pnl_mean", "fund_need_mean_of_oi", "unpaid_mean_of_oi", "bad_debt_mean_of_oi",
-)  # fmt: skip
 OWN = (*_CERTAIN, "winners_haircut_mean", "avoidable_liquidation", "fund_pnl_mean")
 TEXTS = {
     "initial_margin": "initial margin required, of open interest",

@@ -24,6 +24,7 @@ from mcrisk.errors import InputError
 from mcrisk.risk.intervals import NAN, Interval
 
 Array = NDArray[np.float64]
+MEAN_UP_MOST = 0.95  # a double-exponential law with mean 1 or more has no expected price
 FEWEST, MOST = 300, 6_000  # returns; longer series are sampled more coarsely
 
 
@@ -133,10 +134,15 @@ def _mirrored(value: float, copies: Array, name: str) -> Interval:
     known = copies[np.isfinite(copies)]
     if not math.isfinite(value) or value <= 0 or known.size < 20:
         return Interval(value, NAN, NAN)
-    forward, back = (_logit, lambda z: 1 / (1 + np.exp(-z))) if name.startswith("share") else (np.log, np.exp)
+    forward, back = _scale(name)
     low, high = np.quantile(forward(np.maximum(known, 1e-12)), (0.025, 0.975))
     centre = forward(value)
     return Interval(value, float(back(2 * centre - high)), float(back(2 * centre - low)))
+
+
+def _scale(name: str) -> tuple[Any, Any]:
+    """A scale without ends and the way back: logit for a share, else logarithm."""
+    return (_logit, lambda z: 1 / (1 + np.exp(-z))) if name.startswith("share") else (np.log, np.exp)
 
 
 def _logit(p: Any) -> Any:
@@ -160,11 +166,48 @@ def _jump_intervals(up: est.Jumps, down: est.Jumps, years: float) -> dict[str, I
     return found
 
 
+_FIELDS = {
+    "calm": "volatility.calm", "stressed": "volatility.stressed", "share_of_time_stressed": "volatility.share_of_time_stressed",
+    "mean_stay_stressed": "volatility.mean_stay_stressed", "per_year": "jumps.per_year", "p_up": "jumps.p_up",
+    "mean_up": "jumps.mean_up", "mean_down": "jumps.mean_down", "basis_sd": "basis.sd", "basis_half_life": "basis.half_life",
+}  # fmt: skip
+
+
+def draws(found: Fit, seed: int = 0) -> dict[str, Array]:
+    """Parameter sets as likely as the fit, [B] per parameter of the price model; the same index belongs together.
+
+    Volatility, regimes and basis: the replicates, mirrored as the intervals are, and kept inside them (a replicate that
+    found no basis at all says nothing about its half-life). Jumps: posterior of the counts and excesses that were seen,
+    Gamma(n + ½) for the count of a side, inverse Gamma for its mean, Jeffreys priors; too small jumps are added anew for
+    each mean. Sides that are not resolved keep their mean, parameters without an interval their value.
+    """
+    rng, count = np.random.default_rng([seed, 1]), len(next(iter(found.replicates.values())))
+    out: dict[str, Array] = {}
+    for name in ("calm", "stressed", "share_of_time_stressed", "mean_stay_stressed", "basis_sd", "basis_half_life"):
+        interval, copies = found.values[name], found.replicates[name]
+        if interval.resolved:
+            forward, back = _scale(name)
+            mirrored = back(2 * forward(interval.estimate) - forward(np.maximum(copies, 1e-12)))
+            out[name] = np.clip(np.where(np.isfinite(mirrored), mirrored, interval.estimate), *interval[1:])
+    years, rates = (len(found.candles.close) - 1) * found.candles.dt / est.YEAR, []
+    for name, side in zip(("mean_up", "mean_down"), found.jumps):
+        rate, growth = rng.gamma(side.count + 0.5, 1.0, count), 1.0
+        if found.values[name].resolved:
+            mean = side.count * side.mean / rng.gamma(side.count, 1.0, count)
+            out[name] = np.clip(mean, *found.values[name][1:])
+            growth = np.exp(side.threshold / out[name])
+        rates.append(rate * growth)
+    out["mean_up"] = np.minimum(out["mean_up"], MEAN_UP_MOST) if "mean_up" in out else np.array([])
+    total = rates[0] + rates[1]
+    out |= {"per_year": total / years, "p_up": rates[0] / total}
+    return {name: out[name] for name in _FIELDS if name in out and len(out[name])}
+
+
 def price_model(found: Fit, base: PriceModel, name: str, source: str) -> PriceModel:
-    """The fitted model; what the candles cannot give stays as in `base`, marked as an assumption there."""
+    """The fitted model with its draws; what the candles cannot give stays as in `base`, marked as an assumption there."""
     value = {key: interval.estimate for key, interval in found.values.items()}
     kept = {key: value[key] for key in ("mean_up", "mean_down", "p_up") if math.isfinite(value[key])}
-    kept = {key: min(v, 0.95) if key == "mean_up" else v for key, v in kept.items()}
+    kept = {key: min(v, MEAN_UP_MOST) if key == "mean_up" else v for key, v in kept.items()}
     old = base.jumps.model_dump() if base.jumps.law == "kou" else {}
     jumps = {"p_up": 0.5, "mean_up": 0.1, "mean_down": 0.1} | old | kept
     jumps |= {"law": "kou", "per_year": value["per_year"]}
@@ -172,16 +215,16 @@ def price_model(found: Fit, base: PriceModel, name: str, source: str) -> PriceMo
         key: value[key] for key in ("calm", "stressed", "share_of_time_stressed", "mean_stay_stressed")
     }
     basis = base.basis.model_dump() | {"sd": value["basis_sd"], "half_life": value["basis_half_life"]}
-    fitted = {f"volatility.{key}": key for key in volatility if key != "kind"}
-    fitted |= {f"jumps.{key}": key for key in ("per_year", *kept)}
-    fitted |= {"basis.sd": "basis_sd", "basis.half_life": "basis_half_life"}
+    used = {*volatility, "per_year", *kept, "basis_sd", "basis_half_life"}
+    fitted = {field: key for key, field in _FIELDS.items() if key in used}
+    sets = {_FIELDS[key]: tuple(float(f"{x:.6g}") for x in values) for key, values in draws(found).items()}
     notes = [
         {"field": field, "source": source, "marker": "calibrated", "note": "mcrisk fit; 95 % interval as range"}
         | ({"range": list(found.values[key][1:])} if found.values[key].resolved else {})
         for field, key in fitted.items()
     ]
     notes += [n.model_dump() for n in base.provenance if n.field not in fitted and n.field != "volatility"]
-    tree = base.model_dump() | {"name": name, "volatility": volatility, "jumps": jumps, "basis": basis}
+    tree = base.model_dump() | {"name": name, "volatility": volatility, "jumps": jumps, "basis": basis, "draws": sets}
     return PriceModel.model_validate(tree | {"provenance": notes})
 
 
@@ -205,6 +248,6 @@ def tables(found: Fit) -> list[Table]:
 
 
 def draws_table(found: Fit) -> Table:
-    """The bootstrap's replicates: parameter sets as likely as the fit, one per row."""
-    names = tuple(found.replicates)
-    return Table("Draws", names, tuple(zip(*(map(float, found.replicates[n]) for n in names))))
+    """Parameter sets as likely as the fit, one per row: those of `parameters: bootstrap`."""
+    sets = draws(found)
+    return Table("Draws", tuple(sets), tuple(zip(*(map(float, values) for values in sets.values()))))

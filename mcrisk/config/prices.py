@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from mcrisk.config.base import Fraction, Model, NonNegative, Positive, Seconds
+from mcrisk.config.draws import checked_draws
 
 NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 CompanyClass = Literal["near", "far", "token"]
@@ -126,7 +127,10 @@ class PriceModel(Model):
     drift: float = 0.0  # of the price, per year; 0 = martingale
     basis: BasisNoise = BasisNoise()
     post_listing: PostListing = PostListing()
+    draws: dict[str, tuple[float, ...]] = {}  # parameter sets for `parameters: bootstrap`, see config/draws.py
     provenance: tuple[Provenance, ...] = ()
+
+    _draws_fit = model_validator(mode="after")(checked_draws)
 
 
 class Correlation(Model):

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from types import SimpleNamespace
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
+from mcrisk.config import draws
 from mcrisk.config.base import Model, Positive
 from mcrisk.config.book import BookSpec
 from mcrisk.config.limits import Limits
@@ -19,8 +21,8 @@ from mcrisk.config.refs import Ref, as_map, compose, load_tree
 from mcrisk.config.scenario import Correlation, FeedModel, Grid, Liquidity, PriceModel, Scenario
 from mcrisk.config.source import Map
 from mcrisk.config.target import Targets
-from mcrisk.config.venue import Venue
 from mcrisk.config.variance import VarianceReduction
+from mcrisk.config.venue import Venue
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
 
@@ -94,8 +96,10 @@ class RunConfig(Model):
     venue_liquidity: dict[str, LiquidityRef] = Field(default_factory=dict)  # per venue name; the others are filled in
     feed: FeedRef | None = None  # for all scenarios; null = the one each scenario names
     scenario_feeds: dict[str, FeedRef] = Field(default_factory=dict)  # per scenario name; the others are filled in
-    execution: Execution = Execution()
     variance_reduction: VarianceReduction = VarianceReduction()  # how paths are drawn and weighted; nothing = plain Monte Carlo
+    execution: Execution = Execution()
+    paths_per_draw: int = Field(32, ge=32, le=1_048_576)  # consecutive paths that share a parameter set
+    parameters: Literal["fixed", "bootstrap"] = "fixed"  # bootstrap: paths take the parameter sets of models with draws
     limits: Limits = Limits()
     target: Targets = ()  # one or several; more paths are computed until all hold. `paths` is then the first batch
     report: ReportInfo = ReportInfo()
@@ -120,6 +124,13 @@ class RunConfig(Model):
     @classmethod
     def _in_utc(cls, start: datetime) -> datetime:
         return start.replace(tzinfo=UTC) if start.tzinfo is None else start.astimezone(UTC)
+
+    @field_validator("parameters")
+    @classmethod
+    def _can_be_bootstrapped(cls, parameters: str, info: ValidationInfo) -> str:
+        if parameters == "bootstrap" and {"markets", "scenarios", "execution", "paths_per_draw"} <= set(info.data):
+            draws.validate(SimpleNamespace(**info.data))
+        return parameters
 
     @field_validator("venues", "scenarios", "markets")
     @classmethod
@@ -152,9 +163,6 @@ class RunConfig(Model):
                     raise ValueError(f"target.{what}: '{stray}' is not in this run, which has {', '.join(names)}")
         return self
 
-    def liquidity_of(self, venue: str) -> Liquidity:
-        """The liquidity model of a venue of this run (`venue` is its name)."""
-        return self.liquidity or self.venue_liquidity[venue]
     @model_validator(mode="after")
     def _one_market_on_a_net(self) -> RunConfig:
         if self.variance_reduction.sampling == "sobol" and len(self.markets) > 1:
@@ -164,12 +172,9 @@ class RunConfig(Model):
             )
         return self
 
-    @model_validator(mode="after")
-    def _can_be_bootstrapped(self) -> RunConfig:
-        if self.parameters == "bootstrap":
-            draws.validate(self)
-        return self
-
+    def liquidity_of(self, venue: str) -> Liquidity:
+        """The liquidity model of a venue of this run (`venue` is its name)."""
+        return self.liquidity or self.venue_liquidity[venue]
 
     def feed_of(self, scenario: str) -> FeedModel:
         """The valuation feed under a scenario of this run (`scenario` is its name)."""

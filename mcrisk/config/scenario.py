@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from mcrisk.config.base import Fraction, Model, NonNegative, Positive, Seconds
+from mcrisk.config.draws import checked_draws
 from mcrisk.config.prices import NAME, CompanyClass, Correlation, Liquidity, PriceModel, Provenance
 
 __all__ = ["Correlation", "Liquidity", "PriceModel", "Scenario", "FeedModel", "Grid", "Provenance", "BRANCHES"]
@@ -202,7 +203,10 @@ class Scenario(Model):
     share_count_revision: Revision = Revision()
     halt: Halt = Halt()
     feed: str = "published"  # default feed recipe, by name
+    draws: dict[str, tuple[float, ...]] = {}  # parameter sets for `parameters: bootstrap`, see config/draws.py
     provenance: tuple[Provenance, ...] = ()
+
+    _draws_fit = model_validator(mode="after")(checked_draws)
 
     @model_validator(mode="after")
     def _all_classes(self) -> Scenario:

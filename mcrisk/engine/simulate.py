@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from mcrisk.config import draws
 from mcrisk.config.run import RunConfig
 from mcrisk.config.venue import Venue
 from mcrisk.engine import backends, records
@@ -90,21 +91,22 @@ def book_of(config: RunConfig, venue_name: str) -> Any:
 class Simulator:
     """A cell made ready: rulebook, book and path parameters as arrays. Compiled code is shared by all cells of one structure."""
 
-    def __init__(self, task: CellTask) -> None:
+    def __init__(self, task: CellTask, book: Any = None) -> None:
+        """`book` saves making it again where it is known."""
         import jax
 
         jax.config.update("jax_enable_x64", True)
         from mcrisk.engine.build import build_cell
+        from mcrisk.engine.chosen import proposal_of
 
         self.task = task
-        from mcrisk.engine.chosen import proposal_of
-        self.book = book_of(task.config, task.venue)
+        self.book = book if book is not None else book_of(task.config, task.venue)
         self.cell = build_cell(task.config, task.venue, task.scenario, self.book)
         self.lane = task.config.execution.lane_paths
         self.backend = backends.resolve(task.config.execution.backend)
+        self.proposal = proposal_of(task.config, self.cell)
 
     def block(self, first_path: int, n: int, forced: ForcedJumps | None = None, dense: bool = False) -> BlockResult:
-        self.proposal = proposal_of(task.config, self.cell)
         """Paths [first_path, first_path + n)."""
         from mcrisk.engine.build import lane_groups, run_lanes
 
@@ -178,4 +180,8 @@ def simulator(task: CellTask) -> Simulator:
 
 def run_block(task: CellTask, first_path: int, n: int, forced: ForcedJumps | None = None) -> BlockResult:
     """Compute paths [first_path, first_path + n) of a cell. Compiles once per process and structure."""
+    if draws.in_use(task.config):
+        from mcrisk.engine import parameter_sets
+
+        return parameter_sets.run_block(task, first_path, n, forced)
     return simulator(task).block(first_path, n, forced)

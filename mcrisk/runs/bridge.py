@@ -8,15 +8,18 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from mcrisk.config import draws
 from mcrisk.engine import backends, records, simulate
-from mcrisk.risk import headline
+from mcrisk.risk import headline, means
 from mcrisk.risk.cover_two import cover_two
+from mcrisk.risk.parameters import components
 from mcrisk.runs import extras
 from mcrisk.runs.layout import BOUNDS
 from mcrisk.runs.plan import Layout
 from mcrisk.runs.session import Engine
 
 BOOK_FIELDS = ("account_id", "quantity", "entry_price", "collateral", "margin_mode", "user_class", "depth_share")
+PARTS = ("estimate", "lower", "upper", "within", "between", "share", "share_lower", "share_upper", "sets")
 CATCH_ALL = 1e6  # the engine's way of writing "open end" of a histogram
 
 
@@ -82,6 +85,8 @@ def summaries(tree: xr.DataTree, config: Any) -> dict[str, xr.Dataset]:
     """/metrics, and /break_even and /strip where those cells were run."""
     paths = tree["paths"].to_dataset()
     groups = {"metrics": metric_table(paths, config), "cover_two": cover_two_table(config)}
+    if draws.in_use(config):
+        groups["parameters"] = parameter_table(paths, config)
     if "variants" in tree.children:
         groups |= extras.summaries(tree["variants"].to_dataset(), paths, config)
     return groups
@@ -112,6 +117,28 @@ def metric_table(paths: xr.Dataset, config: Any) -> xr.Dataset:
             "venue": paths["venue"].values, "scenario": paths["scenario"].values, "metric": list(units),
             "bound": list(BOUNDS),
         },
+    )  # fmt: skip
+
+
+def parameter_table(paths: xr.Dataset, config: Any) -> xr.Dataset:
+    """`value` (venue, scenario, metric, part): how much of a number's uncertainty the parameters are (`risk.parameters`)."""
+    names, parts = means.NAMES, PARTS
+    value = np.full((paths.sizes["venue"], paths.sizes["scenario"], len(names), len(parts)), np.nan)
+    for v, venue in enumerate(config.venues):
+        for s, scenario in enumerate(config.scenarios):
+            cell = paths.isel(venue=v, scenario=s).load()
+            sets = draws.clusters(config, cell.sizes["path"], scenario.name)
+            if sets.max() == 0:
+                continue  # every path took the same set
+            for name, found in components(means.samples(cell, open_interest(config, venue)), sets).items():
+                row = (*found.parameters, found.within, found.between, *found.share, found.sets)
+                value[v, s, names.index(name)] = row
+    return xr.Dataset(
+        {"value": (("venue", "scenario", "metric", "part"), value)},
+        {"venue": paths["venue"].values, "scenario": paths["scenario"].values, "metric": list(names), "part": list(parts)},
+        {"paths_per_draw": int(config.paths_per_draw), "text": "estimate, lower, upper: the number over parameter sets, 95 %; "
+         "within: standard error from the number of paths; between: standard deviation over parameter sets; share: of the "
+         "variance of the number that is the parameters'"},
     )  # fmt: skip
 
 

@@ -64,13 +64,16 @@ def explain(run: RunResult | str | Path, venue: str, scenario: str, path: int, a
         RunFailed: the path does not come out as it is stored (another version of mcrisk, jax or processor).
     """
     prepare_jax()
+    from mcrisk.config import draws
     from mcrisk.config.load import load_config
+    from mcrisk.engine.parameter_sets import simulator_of
     from mcrisk.engine.simulate import prepare, simulator
 
     stored = run if isinstance(run, RunResult) else open_run(run)
     row = _stored_row(stored, venue, scenario, path)
     config = load_config(stored.config)
-    sim = simulator(prepare(config, venue, scenario))
+    task = prepare(config, venue, scenario)
+    sim = simulator_of(task, path) if draws.in_use(config) else simulator(task)
     names = [m.name for m in config.markets]
     m = _one_of(names, market, "market") if market is not None else 0
     ids = tuple(map(str, sim.book.account_id))
