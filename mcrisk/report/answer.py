@@ -15,7 +15,7 @@ REACHABLE_SHARE = 0.05  # … as long as it stays below this share of open inter
 
 @dataclass(frozen=True)
 class Answer:
-    """`worry` and `action` are one sentence each; `lever` is fund, leverage, none or paths."""
+    """`worry` and `action` are one sentence each; `lever` is fund, leverage, caps, rules, none or paths."""
 
     worry: str
     action: str
@@ -48,10 +48,14 @@ def _get(run: Run, venue: VenueInfo, scenario: int, key: str) -> Bound | None:
 
 
 def _worst_scenario(run: Run, venue: VenueInfo) -> int:
-    """The scenario, the mixture aside, in which this venue's fund goes most often; ties by the deficit's tail."""
+    """The scenario, the mixture aside, in which this venue's fund goes most often; ties by the deficit's tail.
+
+    Without a fund or vault how often is how often anybody loses anything: there the tail decides.
+    """
+    keys = ("es_99", "p_depleted") if venue.cushion == "none" else ("p_depleted", "es_99")
 
     def size(s: int) -> tuple[float, float]:
-        found = [_get(run, venue, s, key) for key in ("p_depleted", "es_99")]
+        found = [_get(run, venue, s, key) for key in keys]
         return tuple(b.estimate if b and b.estimate == b.estimate else -1.0 for b in found)
 
     pure = [s for s in range(len(run.scenarios)) if s != run.headline] or [run.headline]
@@ -109,17 +113,7 @@ def _lever(run: Run, venue: VenueInfo) -> tuple[str, str]:
     ].replace("_", " ")
     size = f"{fmt.percent(share)} of open interest at 99{fmt.NARROW}% ({where})"
     if have <= 0 or biggest > REACHABLE_BY_FUND * have or share > REACHABLE_SHARE:
-        against = (
-            f"against {fmt.percent(have / venue.open_interest)} held"
-            if have > 0
-            else "on top of its backstop"
-            if venue.backstop > 0
-            else "where none is held"
-        )
-        return (
-            "leverage",
-            f"A fund would have to be {size} {against}, so the lever is leverage and open-interest caps, not the fund.",
-        )
+        return _beyond_a_fund(run, venue, size)
     if biggest <= have:
         return "rules", (
             f"The fund covers {size}, so what is left to change is who waits: mark band, index delay and ADL "
@@ -130,6 +124,47 @@ def _lever(run: Run, venue: VenueInfo) -> tuple[str, str]:
         f"Raise the fund from {fmt.money(have)} to {fmt.money(biggest)}, {size}; that is within reach of fees, "
         f"so do it before touching leverage.",
     )
+
+
+def _beyond_a_fund(run: Run, venue: VenueInfo, size: str) -> tuple[str, str]:
+    """No fund of a bearable size carries this; the run's own test of low leverage says whether leverage does."""
+    against = (
+        f"against {fmt.percent(venue.fund / venue.open_interest)} held"
+        if venue.fund > 0
+        else "on top of its backstop"
+        if venue.backstop > 0
+        else "where none is held"
+    )
+    begin = f"A fund would have to be {size} {against}, so the lever is"
+    tested = low_leverage(run, venue)
+    name = names.label("p_fund_depleted", venue.cushion)
+    if tested is None:
+        return "leverage", f"{begin} leverage and open-interest caps, not the fund."
+    base, low, change = tested
+    if change.upper < 0:
+        moves = f"{fmt.percent(base)} to {fmt.percent(low)}"
+        return "leverage", (
+            f"{begin} leverage and open-interest caps, not the fund: a low-leverage book alone takes {name} from {moves}."
+        )
+    return "caps", (
+        f"{begin} open-interest and position caps, not the fund; a low-leverage book alone does not lower {name} by more "
+        f"than noise."
+    )
+
+
+def low_leverage(run: Run, venue: VenueInfo) -> tuple[float, float, Bound] | None:
+    """P(fund gone) of the run, with the low-leverage book, and their paired difference; None where it was not tested."""
+    if not run.has("strip"):
+        return None
+    data = run.group("strip")
+    if "leverage" not in [str(a) for a in data["assumption"].values] or data.attrs.get("metric") != "p_fund_depleted":
+        return None
+    at = data.isel(venue=venue.index).sel(assumption="leverage", level="low")
+    low, *found = (float(at[k]) if k in at else float("nan") for k in ("value", "difference", "lower", "upper"))
+    change = Bound(*found)
+    if not all(map(fmt.known, (low, change.estimate, change.upper))):
+        return None
+    return low - change.estimate, low, change
 
 
 def _calm(run: Run, venue: VenueInfo, unresolved: bool, scenario: int) -> Answer:

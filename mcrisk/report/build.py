@@ -10,6 +10,7 @@ from pathlib import Path
 from mcrisk.errors import InputError
 from mcrisk.report import (
     accounts,
+    cascade,
     clock,
     compare_page,
     convergence,
@@ -188,6 +189,9 @@ def _around(run: Run) -> Section:
         out.missing.append("Bands around the event were not stored, so there is no fan chart.")
     else:
         out.blocks.append(fan)
+    paid = cascade.funding(run)
+    if paid is not None:
+        out.blocks.append(paid)
     return out
 
 

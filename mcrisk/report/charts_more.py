@@ -70,6 +70,23 @@ def clock(name: str, time: np.ndarray, lines: Sequence[tuple[str, np.ndarray]], 
     return plot.render()
 
 
+def bands(name: str, time: np.ndarray, lines: Sequence[tuple[str, np.ndarray]], y_title: str) -> str:
+    """Medians with bands over the time from the event; lines are [time, (low, median, high)], shares."""
+    values = np.concatenate([v[np.isfinite(v)] for _, v in lines])
+    low, high = min(0.0, float(values.min())), float(values.max())
+    pad = 0.05 * max(high - low, 1e-3)
+    plot = Plot(
+        around_event(float(time[0]), float(time[-1])),
+        linear(low - pad * (low < 0), high + pad, lambda v: fmt.plain_percent(round(v, 9))),
+        "time from the event", y_title, name, left=66,
+    )  # fmt: skip
+    plot.vertical(0.0, "event", "q")
+    for style, v in lines:
+        plot.band(time, v[:, 0], v[:, 2], style)
+        plot.line(time, v[:, 1], style)
+    return plot.render()
+
+
 def heat(name: str, columns: Sequence[str], rows: Sequence[str], values: np.ndarray, counts: np.ndarray) -> str:
     """A map: columns left to right, rows from the bottom up, share printed in each cell; empty cells stay empty."""
     width, left, top, row = 380, 64, 6, 26

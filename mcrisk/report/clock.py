@@ -1,14 +1,14 @@
-"""The cascade on a clock: by when the first liquidation, the first ADL and the end of the fund have happened."""
+"""The cascade on a clock: notional by minute where it is stored, and by when each of its steps has happened."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from mcrisk.report import charts_more, figures
+from mcrisk.report import cascade, charts_more, figures, names
 from mcrisk.report import format as fmt
 from mcrisk.report.cells import wilson
 from mcrisk.report.model import Column, Figure, Panel, Section, Table, cell
-from mcrisk.report.source import Run
+from mcrisk.report.source import Run, VenueInfo
 
 STEPS = (  # variable, what has happened, style
     ("first_liquidation_time", "first liquidation", "s0"),
@@ -26,23 +26,26 @@ NOT_STORED = (
 def section(run: Run) -> Section:
     """The chapter, or a sentence why it is not there."""
     out = Section("cascade", "The cascade on a clock")
+    out.blocks += [f for f in (cascade.notional(run), cascade.fund(run)) if f is not None]
     present = [step for step in STEPS if step[0] in run.paths]
     if not present or "event_time" not in run.paths:
         out.missing.append("Times of the cascade were not stored.")
         return out
     shares = {v.index: _shares(run, v.index, [name for name, _, _ in present]) for v in run.venues}
-    out.missing.append(NOT_STORED)
+    if not cascade.stored(run):
+        out.missing.append(NOT_STORED)
     if all(s is None for s in shares.values()):
         out.missing.append(f"No path of {figures.label(run.scenarios[run.shock])} has an event to count from.")
         return out
     panels = [
-        Panel(v.name, charts_more.clock(f"{v.name}: steps of the cascade", GRID, _lines(shares[v.index], present)))
+        Panel(v.name, charts_more.clock(f"{v.name}: steps of the cascade", GRID, _lines(shares[v.index], present)), _note(v))
         if shares[v.index] is not None
         else Panel(v.name, "", "no event in this scenario")
         for v in run.venues
     ]
     legend = [(style, text) for _, text, style in present]
-    out.blocks.append(Figure("clock", out.title, _see(run, shares), panels, legend, _table(run, shares, present)))
+    title = "By when each step has happened"
+    out.blocks.append(Figure("clock", title, _see(run, shares), panels, legend, _table(run, shares, present)))
     return out
 
 
@@ -60,6 +63,11 @@ def _shares(run: Run, venue: int, names: list[str]) -> dict[str, np.ndarray] | N
     return found
 
 
+def _note(venue: VenueInfo) -> str:
+    """What the line “fund gone” counts where there is no fund."""
+    return f"“fund gone” here: {names.meaning('p_fund_depleted', venue.cushion)}" if venue.cushion != "fund" else ""
+
+
 def _lines(shares: dict[str, np.ndarray], present: list[tuple[str, str, str]]) -> list[tuple[str, np.ndarray]]:
     return [(style, shares[name]) for name, _, style in present]
 
@@ -67,7 +75,8 @@ def _lines(shares: dict[str, np.ndarray], present: list[tuple[str, str, str]]) -
 def _see(run: Run, shares: dict[int, dict[str, np.ndarray] | None]) -> str:
     """The venue whose fund goes on most paths, and when half of those have lost it."""
     name = figures.label(run.scenarios[run.shock])
-    ends = {v.name: s["depletion_time"] for v in run.venues if (s := shares[v.index]) and "depletion_time" in s}
+    ends = {v.name: s["depletion_time"] for v in run.venues
+            if v.cushion == "fund" and (s := shares[v.index]) and "depletion_time" in s}  # fmt: skip
     if not ends or max(e[-1, 0] for e in ends.values()) <= 0:
         return f"No fund is gone within a week of the event under {name}; liquidations show how fast each venue reacts."
     venue = max(ends, key=lambda k: ends[k][-1, 0])
@@ -87,6 +96,8 @@ def _table(run: Run, shares: dict, present: list[tuple[str, str, str]]) -> Table
                   has_intervals=True)  # fmt: skip
     for venue in run.venues:
         for name, text, _ in present if shares[venue.index] is not None else ():
+            if name == "depletion_time" and venue.cushion != "fund":
+                text = names.meaning("p_fund_depleted", venue.cushion)
             rows = shares[venue.index][name][at]
             table.add(venue.name, text, *(cell(*map(float, r[:1]), "percent", *map(float, r[1:]), with_range=True)
                                           for r in rows))  # fmt: skip

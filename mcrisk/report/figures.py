@@ -33,7 +33,12 @@ def grid_positions() -> list[int]:
 
 def time_positions(time: np.ndarray) -> list[int]:
     """Positions of the band times nearest to `SHOWN_TIMES`."""
-    return sorted({int(np.argmin(np.abs(time - t))) for t in SHOWN_TIMES if t <= time[-1]})
+    return sorted({nearest(time, t) for t in SHOWN_TIMES if t <= time[-1]})
+
+
+def nearest(time: np.ndarray, wanted: float) -> int:
+    """Position of the time nearest to `wanted`."""
+    return int(np.argmin(np.abs(time - wanted)))
 
 
 def label(name: str) -> str:

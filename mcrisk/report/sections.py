@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mcrisk.report import charts, figures
+from mcrisk.report import charts, figures, parameters
 from mcrisk.report import format as fmt
 from mcrisk.report import names as names_of
 from mcrisk.report.model import Column, Figure, Panel, Section, Table, cell
@@ -23,6 +23,8 @@ def strip_section(run: Run) -> Section:
         out.missing.append(
             "The assumptions were not run low and high, so their effect and the model-risk add-on are not computed."
         )
+    if run.has("parameters"):
+        out.blocks.append(parameters.table(run))
     out.blocks.append(notes_table(run))
     return out
 

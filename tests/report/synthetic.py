@@ -114,8 +114,11 @@ def _bands(venue: str, scenario: str, time: np.ndarray) -> dict[str, np.ndarray]
         overshoot = 1 + 0.25 * np.exp(-((np.log1p(t) - 7.0) ** 2) / 3)
         last = np.exp(shock[None, :] * arrived * overshoot)
         index, mark = last, np.exp(np.log(last) * (1 - np.exp(-t / 45.0)))
-    fund = FUND_SHARE[venue] * OPEN_INTEREST[venue] * (1 - 0.8 * arrived * np.linspace(1, 0, len(QUANTILES)))
-    return {"last": last, "index": index, "mark": mark, "funding": 1e-4 * (last / index - 1), "fund": fund}
+    ranks = np.linspace(1, 0, len(QUANTILES))
+    fund = (1.0 if FUND_SHARE[venue] else 0.0) - 0.8 * arrived * ranks
+    sold = (0.01 + 0.6 * arrived) * np.linspace(0, 1, len(QUANTILES)) * (t + 60.0) / (t + 600.0)
+    funding = 1e-3 * np.cumsum(last / index - 1, axis=0)
+    return {"last": last, "index": index, "mark": mark, "funding": funding, "fund": fund, "liquidated": sold, "adl": 0.4 * sold}
 
 
 def _metrics(values: dict[str, np.ndarray], venue: str) -> np.ndarray:
@@ -232,9 +235,10 @@ def synthetic_tree(
     )
     band_vars = {
         n: ((*dims, "time", "quantile"), stack(lambda v, s: _bands(v, s, time)[n]))
-        for n in ("last", "index", "mark", "funding", "fund")
+        for n in ("last", "index", "mark", "funding", "fund", "liquidated", "adl")
     }
     groups["bands"] = xr.Dataset(band_vars, {**coords, "time": time, "quantile": list(QUANTILES)})
+    groups["bands"]["funding"].attrs["long_name"] = "sum of the funding rates paid since the start of this clock"
     groups["metrics"] = xr.Dataset(
         {"value": ((*dims, "metric", "bound"), stack(lambda v, s: _metrics(cells[v, s], v)))},
         {**coords, "metric": list(METRICS), "bound": ["estimate", "lower", "upper"]},
@@ -280,6 +284,7 @@ def _strip(venues: list[str], rng: np.random.Generator) -> xr.Dataset:
     """Eight assumptions, low and high, on the headline metric with paired differences."""
     names = ["index recipe", "pass-through", "jump size", "leverage", "depth", "fund", "settlement price", "restrike"]
     size = rng.normal(0, 0.04, (len(venues), 8, 1)) * np.array([[-1.0, 1.0]])
+    size[:, names.index("leverage")] = (-0.05, 0.05)
     dims = ("venue", "assumption", "level")
     return xr.Dataset(
         {

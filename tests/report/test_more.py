@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mcrisk.errors import InputError
-from mcrisk.report import clock, convergence, drill, export, notebook, report
+from mcrisk.report import cascade, clock, convergence, drill, export, headline, names, notebook, report
 from mcrisk.report.model import Cell, Column, Table
 from mcrisk.report.plots import Plots, save_figures
 from mcrisk.report.source import Run
@@ -32,8 +32,40 @@ def test_the_clock_counts_from_the_event_and_only_rises(run):
 
 
 def test_what_the_store_lacks_is_said(bare, made):
-    assert "is not stored" in made.html and "Leverage and size" not in made.html
+    assert "by minute is not stored" in bare.html and "by minute is not stored" not in made.html
+    assert "Leverage and size" not in made.html
     assert "so no account can be named" in bare.html and "no map" not in bare.html
+
+
+def test_the_cascade_is_told_by_the_minute_from_the_stored_bands(run, made):
+    stored = run.group("bands")["liquidated"].isel(venue=0, scenario=run.shock)
+    rows = {r[2].text: r for r in cascade.notional(run).table.rows if r[0].text == run.venues[0].name and r[1].text == "liquidated"}
+    assert rows["95 %"][-1].value == pytest.approx(float(stored.sel(quantile=0.95, time=86400.0, method="nearest")))
+    figure = cascade.fund(run)
+    assert {p.note for p in figure.panels if not p.svg} == {"no fund and no vault"}
+    assert "tradexyz-ipop" not in {r[0].text for r in figure.table.rows}
+    assert "by minute from the event" in made.md and cascade.funding(run) is not None
+
+
+def test_without_a_fund_no_number_is_called_fund_gone(made, run):
+    """tradexyz-ipop has neither fund nor vault, hyperliquid a vault: every place that shows the number says what it is."""
+    meant = {"tradexyz-ipop": "no fund: P(first loss)", "hyperliquid-hyperp": "no fund: P(vault gone)"}
+    tables = made.json["tables"]
+    for row in tables["headline"]["rows"]:
+        assert row["P(fund gone)"].get("meaning") == meant.get(row["venue"])
+    for row in tables["limits"]["rows"]:
+        assert row["P(fund gone)"].get("meaning") == meant.get(row["venue"])
+        assert ("meaning" in row["break-even fall"]) == (row["venue"] in meant)
+    for row in tables["metrics"]["rows"]:
+        assert row["meaning"] == (meant.get(row["venue"], "") if row["metric"] == "p_fund_depleted" else "")
+    steps = {(r["venue"], r["step"]) for r in tables["clock"]["rows"]}
+    numbers = {(r["venue"], r["number"]) for r in tables["convergence"]["rows"]}
+    for venue, text in meant.items():
+        assert (venue, text) in steps and (venue, "fund gone") not in steps
+        assert (venue, text.split(": ")[1]) in numbers and (venue, "P(fund gone)") not in numbers
+        assert f"{text}" in made.html and text.replace("(", "(") in made.md
+    text = export.csv_text(headline.headline_table(run))
+    assert "P(fund gone) meaning" in text.splitlines()[0] and text.count("no fund: P(first loss)") == len(run.scenarios)
 
 
 def test_worst_paths_come_with_the_command_that_explains_them(run, made):
@@ -47,7 +79,7 @@ def test_worst_paths_come_with_the_command_that_explains_them(run, made):
 
 def test_numbers_settle_towards_the_whole_sample(run):
     figure = convergence.figure(run)
-    last = {r[0].text: r[-1].value for r in figure.table.rows if r[1].text == "P(fund gone)"}
+    last = {r[0].text: r[-1].value for r in figure.table.rows if r[1].text in names.DEPLETED.values()}
     for venue in run.venues:
         stored = run.metric(venue.index, run.headline, "p_fund_depleted").estimate
         assert last[venue.name] == pytest.approx(stored)

@@ -56,6 +56,38 @@ def test_a_rise_keeps_its_sign():
     assert verdicts.judge(run)[0]["break_even_up"].colour == "red"
 
 
+def needy(fund: float, leverage: tuple[float, float, float] | None) -> Run:
+    """A run whose funds miss the 99 % need by far; `leverage` is the paired effect of the low-leverage book."""
+    run = run_with(metrics={"required_fund_99": fund, "p_fund_depleted": 0.3})
+    if leverage is None:
+        del run.tree["strip"]
+        return run
+    strip = run.tree["strip"].to_dataset()
+    for name, number in zip(("difference", "lower", "upper"), leverage):
+        strip[name].loc[{"assumption": "leverage", "level": "low"}] = number
+    strip["value"].loc[{"assumption": "leverage", "level": "low"}] = 0.3 + leverage[0]
+    run.tree["strip"] = xr.DataTree(strip)
+    return run
+
+
+@pytest.mark.parametrize(
+    "leverage, lever, words",
+    [
+        ((-0.2, -0.22, -0.18), "leverage", "leverage and open-interest caps, not the fund: a low-leverage book alone takes P(fund "
+                                           "gone) from 30 % to 10 %."),
+        ((-0.01, -0.03, 0.01), "caps", "a low-leverage book alone does not lower P(fund gone) by more than noise"),
+        ((0.05, 0.03, 0.07), "caps", "open-interest and position caps, not the fund"),
+        (None, "leverage", "the lever is leverage and open-interest caps, not the fund."),
+    ],
+)  # fmt: skip
+def test_leverage_is_called_the_lever_only_as_far_as_the_run_tested_it(leverage, lever, words):
+    run = needy(20e6, leverage)
+    answer = find_answer(run, verdicts.judge(run))
+    assert answer.lever == lever and words in answer.action
+    assert answer.action.startswith("A fund would have to be 40 % of open interest" if answer.venue == "binance-preipo"
+                                    else "A fund would have to be 50 % of open interest")  # fmt: skip
+
+
 def calm(fund_factor: float = 0.2, unresolved: bool = False) -> dict:
     """Metrics of a run in which nothing is wrong."""
     need = np.array([1.0, 0.9, NAN if unresolved else 1.1]) * fund_factor * 4e5
