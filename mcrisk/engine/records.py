@@ -85,7 +85,9 @@ def band_edges(name: str) -> np.ndarray:
         inner = np.geomspace(1e-6, 1.0, 241)
         return np.concatenate([-inner[::-1], inner])
     if name == "fund":
-        return np.concatenate([[-1e6], np.linspace(-2.0, 3.0, 201), np.geomspace(3.0, 300.0, 101)[1:], [1e6]])
+        near = np.geomspace(1e-4, 2.0, 87)  # a vault starts at 0 and a fund at 1: both have a narrow bin of their own
+        inner = np.union1d(np.linspace(-2.0, 3.0, 201), np.concatenate([-near, near, [1.0001]]))
+        return np.concatenate([[-1e6], inner, np.geomspace(3.0, 300.0, 101)[1:], [1e6]])
     return np.concatenate([[0.0], np.geomspace(1e-6, 20.0, 361), [1e6]])
 
 
