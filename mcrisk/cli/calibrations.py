@@ -186,47 +186,93 @@ def adl_lab(
 
 def fit(
     candles: Annotated[
-        Path, typer.Argument(metavar="CANDLES", help="CSV or Parquet as ccxt writes it: timestamp, open, …, volume.")
-    ],
+        Path | None,
+        typer.Argument(metavar="[CANDLES]", help="CSV or Parquet as ccxt writes it: timestamp, open, …, volume."),
+    ] = None,
     depth: Annotated[
         Path | None, typer.Option("--depth", metavar="FILE", help="Order books: timestamp, side, price, amount.")
     ] = None,
     open_interest: Annotated[
         float | None, typer.Option("--open-interest", help="One-sided, quote; depth becomes a fraction of it.")
     ] = None,
+    life_cycle: Annotated[
+        str | None,
+        typer.Option("--life-cycle", metavar="TABLE", help="Counts of withdrawals, delays, …: `ipo` is shipped, or a CSV."),
+    ] = None,
     base: Annotated[str, typer.Option("--base", help="Price model for what candles cannot say.")] = "near",
     base_liquidity: Annotated[str, typer.Option("--base-liquidity", help="The same for the order book.")] = "thin",
+    base_scenario: Annotated[str, typer.Option("--base-scenario", help="The same for the life cycle.")] = "combined",
     name: Annotated[str, typer.Option("--name", help="Name of the fitted models.")] = "fitted",
     resamples: Annotated[int, typer.Option("--resamples", help="Bootstrap replicates behind the intervals.")] = 60,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the YAML files and tables.")] = Path("fit"),
 ) -> None:
-    """Fit a price model (and a liquidity model) to market data, with the uncertainty of every parameter."""
+    """Fit a price model, a liquidity model and life-cycle priors to data, with the uncertainty of every parameter."""
+    from mcrisk.cli import checks
+
+    checks.writable(out)
+    if candles is None and life_cycle is None:
+        raise InputError("there is nothing to fit", "fit", None, "give a candle file, or --life-cycle ipo")
+    if depth is not None and candles is None:
+        raise InputError("order books alone make no model", "--depth", None, "give the candles of the market, too")
+    tables, more, written, uses = [], [], [], []
+    if life_cycle is not None:
+        _fit_life_cycle(life_cycle, base_scenario, name, out, (tables, written, uses))
+    if candles is not None:
+        more = _fit_market(candles, depth, open_interest, (base, base_liquidity), name, resamples, out, (tables, written, uses))
+    text = (
+        "The intervals are part of the result: with a few weeks of data or a handful of events they are wide. "
+        f"Use with {' and '.join(uses)}; `parameters: bootstrap` carries the uncertainty into a run."
+    )
+    conclude("fit", "Fitted models", text, [*tables, *more], {}, out, len(tables))
+    for file in written:
+        typer.echo(f"wrote {printable(file)}")
+
+
+Found = tuple[list["Table"], list[Path], list[str]]  # tables, files, how to use them
+
+
+def _fit_life_cycle(reference: str, base: str, name: str, out: Path, found: Found) -> None:
+    from mcrisk.calibrate import life_cycle
+    from mcrisk.calibrate.models import write_tree
+    from mcrisk.config.load import load_model
+    from mcrisk.config.scenario import Scenario
+
+    prior = load_model(Scenario, "scenarios", base)
+    posterior = life_cycle.posterior(life_cycle.read_evidence(life_cycle.find(reference)))
+    tree = life_cycle.override(posterior, name, base)
+    load_model(Scenario, "scenarios", tree)  # what is written can be read
+    tables, written, uses = found
+    tables.append(life_cycle.table(posterior, prior))
+    written.append(write_tree(out / "scenarios", tree, name))
+    uses.append(f"`scenarios: [{written[-1]}]`")
+
+
+def _fit_market(
+    candles: Path, depth: Path | None, open_interest: float | None, bases: tuple[str, str], name: str, resamples: int,
+    out: Path, found: Found,
+) -> list[Table]:  # fmt: skip
+    """Returns the tables that are written and not printed."""
     from mcrisk.calibrate import depth as books
     from mcrisk.calibrate import fit as fitting
     from mcrisk.calibrate.models import write_model
-    from mcrisk.cli import checks
     from mcrisk.config.load import load_model
     from mcrisk.config.prices import Liquidity, PriceModel
 
-    checks.writable(out)
     if depth is not None and not (open_interest or 0) > 0:
         raise InputError(
             "the open interest is missing", "--open-interest", "models state depth as a fraction of it",
             "give the one-sided open interest in quote currency",
         )  # fmt: skip
-    prior = load_model(PriceModel, "prices", base)
-    book = (books.read_depth(depth), load_model(Liquidity, "liquidity", base_liquidity)) if depth is not None else None
-    found = fitting.fit(fitting.read_candles(candles), resamples)
-    tables, written = fitting.tables(found), []
-    written.append(write_model(out / "prices", fitting.price_model(found, prior, name, candles.name)))
+    prior = load_model(PriceModel, "prices", bases[0])
+    book = (books.read_depth(depth), load_model(Liquidity, "liquidity", bases[1])) if depth is not None else None
+    fitted = fitting.fit(fitting.read_candles(candles), resamples)
+    tables, written, uses = found
+    tables += fitting.tables(fitted)
+    written.append(write_model(out / "prices", fitting.price_model(fitted, prior, name, candles.name)))
+    uses.append(f"`prices: {written[-1]}`")
     if book is not None:
         tables.append(books.table(book[0]))
         model = books.liquidity_model(*book, open_interest, name, depth.name)
         written.append(write_model(out / "liquidity", model))
-    text = (
-        "The intervals are part of the result: with a few weeks of data they are wide, and a run at one end of them "
-        f"tells more than another decimal. Use the model with `prices: {written[0]}`."
-    )
-    conclude("fit", "Fitted models", text, [*tables, fitting.draws_table(found)], {}, out, len(tables))
-    for file in written:
-        typer.echo(f"wrote {printable(file)}")
+        uses.append(f"`liquidity: {written[-1]}`")
+    return [fitting.draws_table(fitted)]

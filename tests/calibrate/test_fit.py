@@ -8,6 +8,7 @@ from mcrisk.calibrate import depth as books
 from mcrisk.calibrate import estimate as est
 from mcrisk.calibrate import fit as fitting
 from mcrisk.cli.app import execute
+from mcrisk.config.draws import drawn
 from mcrisk.config.load import load_model
 from mcrisk.config.prices import Liquidity, PriceModel
 from mcrisk.errors import InputError
@@ -29,10 +30,14 @@ def frame_of(close, dt=900.0):
     return pd.DataFrame({"timestamp": time, "open": close, "high": high, "low": low, "close": close, "volume": 1.0})
 
 
-def test_known_parameters_lie_inside_their_own_intervals():
+@pytest.fixture(scope="module")
+def fits():
+    return [fitting.fit(candles(seed, days=40), resamples=20, seed=seed) for seed in (0, 1)]
+
+
+def test_known_parameters_lie_inside_their_own_intervals(fits):
     inside, resolved = 0, 0
-    for seed in (0, 1):
-        found = fitting.fit(candles(seed, days=40), resamples=20, seed=seed)
+    for found in fits:
         for name in CHECKED:
             interval = found.values[name]
             if interval.resolved:
@@ -151,3 +156,20 @@ def test_bad_options(tmp_path, capsys):
     assert execute(["fit", str(tmp_path / "c.csv"), "--base", "neer"]) == 2
     assert "did you mean 'near'" in capsys.readouterr().err
     assert execute(["fit", str(tmp_path / "c.csv"), "--resamples", "3", "--out", str(tmp_path / "o")]) == 2
+
+
+def test_draws_are_parameter_sets_as_likely_as_the_fit(fits):
+    """They spread as the intervals do, cover the truth about as often, and every set is a possible model."""
+    inside = total = 0
+    for found in fits:
+        sets = fitting.draws(found)
+        assert {len(values) for values in sets.values()} == {20}
+        for name, values in sets.items():
+            low, high = np.quantile(values, (0.025, 0.975))
+            inside, total = inside + (low <= getattr(TRUE, name) <= high), total + 1
+            if name.startswith(("calm", "stressed", "basis", "mean_stay")):
+                assert found.values[name].lower <= low <= high <= found.values[name].upper
+        model = fitting.price_model(found, load_model(PriceModel, "prices", "near"), "mine", "simulated")
+        assert set(model.draws) == {fitting._FIELDS[name] for name in sets}
+        assert {drawn(model, k).volatility.calm for k in range(20)} == {float(f"{x:.6g}") for x in sets["calm"]}
+    assert inside >= 0.7 * total  # both series together hold 17 numbers; one of them saw none of its six jumps
