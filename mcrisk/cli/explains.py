@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mcrisk.cli.options import RunArgument
+from mcrisk.cli.options import JsonOption, QuietOption, RunArgument
 from mcrisk.errors import printable
 
 
@@ -22,6 +23,11 @@ def explain(
     path: Annotated[int, typer.Option("--path", metavar="N", help="Number of the path, from 0.")],
     account: Annotated[str | None, typer.Option("--account", metavar="ID", help="Tell this account's life, too.")] = None,
     market: Annotated[str | None, typer.Option("--market", metavar="NAME", help="Market shown; default the first.")] = None,
+    allow_difference: Annotated[
+        bool, typer.Option("--allow-difference", help="Tell it although jax and the run's own backend part on this path.")
+    ] = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Folder for the files; default beside the run.")
     ] = None,
@@ -31,13 +37,21 @@ def explain(
     from mcrisk.cli.results import existing
 
     existing(run)
-    folder = out if out is not None else run.with_suffix("") / f"explain-{venue}-{scenario}-{path}"
+    beside = run if isinstance(run, Path) else Path(Path(run).name)  # what a remote run tells is written here
+    folder = out if out is not None else beside.with_suffix("") / f"explain-{venue}-{scenario}-{path}"
     checks.writable(folder, "the explanation")
+    from mcrisk.report.format import jsonable
     from mcrisk.runs.explain import explain as tell
 
-    told = tell(run, venue, scenario, path, account, market=market)
-    for line in told.story:
-        typer.echo(printable(line))
-    typer.echo("")
-    for file in told.write(folder):
-        typer.echo(f"wrote {printable(file)}")
+    told = tell(run, venue, scenario, path, account, market=market, allow_difference=allow_difference)
+    files = told.write(folder)
+    if as_json:
+        facts = {"venue": venue, "scenario": scenario, "path": path, "account": account, "agreement": told.agreement,
+                 "numbers": told.numbers, "summary": told.result.summary, "files": [str(f) for f in files]}  # fmt: skip
+        typer.echo(json.dumps(jsonable(facts), indent=1, ensure_ascii=False, allow_nan=False))
+    elif not quiet:
+        for line in told.story:
+            typer.echo(printable(line))
+        typer.echo("")
+        for file in files:
+            typer.echo(f"wrote {printable(file)}")

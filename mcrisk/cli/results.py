@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mcrisk.cli.damage import readable
 from mcrisk.cli.options import JsonOption, QuietOption, RunArgument, location
 from mcrisk.errors import InputError, RunFailed, printable
+
+if TYPE_CHECKING:
+    from mcrisk.report.ledgers import Told
 
 FORMATS = ("html", "md", "json", "csv", "pdf")
 
@@ -35,6 +38,11 @@ def report(
     ] = None,
     figures: Annotated[
         Path | None, typer.Option("--figures", metavar="DIR", help="Also every figure as SVG and PNG.")
+    ] = None,
+    ledgers: Annotated[
+        bool | None,
+        typer.Option("--ledgers/--no-ledgers", help="Walk three worst paths and a median one down to their ledgers; "
+                     "default: for html."),
     ] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -65,12 +73,20 @@ def report(
     from mcrisk.report import report as write
 
     with readable(run):
-        files = write(run, folder, formats=wanted, previous=previous, figures_dir=figures)
+        told = _told(run, quiet or as_json) if (ledgers if ledgers is not None else "html" in wanted) else []
+        files = write(run, folder, formats=wanted, previous=previous, figures_dir=figures, told=told)
     if as_json:
         typer.echo(json.dumps([str(file) for file in files], indent=1))
     elif not quiet:
         for file in files:
             typer.echo(f"wrote {printable(file)}")
+
+
+def _told(run: Path, quiet: bool) -> list[Told]:
+    """The paths of the drill-down, walked again."""
+    from mcrisk.cli.ledgers import walk
+
+    return walk(run, (lambda text: None) if quiet else (lambda text: typer.echo(printable(text), err=True)))
 
 
 def show(run: RunArgument, as_json: JsonOption = False) -> None:

@@ -59,7 +59,8 @@ def _life(trace: Trace) -> list[str]:
         out.append(f"{when(c['utc'][struck[0]])}  book re-struck at the mark, {len(struck)} times on this path from here on")
     depleted = trace.numbers["depletion_time"]
     if np.isfinite(depleted):
-        out.append(f"{when(c['utc'][0] + depleted)}  fund or vault exhausted")
+        what = "fund exhausted" if trace.numbers["fund_initial"] > 0.0 else "vault exhausted, or, without one, the first loss"
+        out.append(f"{when(c['utc'][0] + depleted)}  {what}")
     return out
 
 

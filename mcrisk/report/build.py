@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from mcrisk.report import (
     export,
     figures,
     headline,
+    ledgers,
     render,
     sections,
     verdicts,
@@ -27,6 +28,7 @@ from mcrisk.report import format as fmt
 from mcrisk.report.answer import Answer, find_answer
 from mcrisk.report.cells import summarise_run
 from mcrisk.report.compare import Comparison, compare, sentence
+from mcrisk.report.ledgers import Told
 from mcrisk.report.model import Section, Table
 from mcrisk.report.source import Run
 
@@ -57,6 +59,7 @@ def report(
     formats: Iterable[str] = FORMATS,
     previous: str | Path | None = None,
     figures_dir: str | Path | None = None,
+    told: Sequence[Told] = (),
 ) -> list[Path]:
     """Write the report of a finished run and return the files, in the order of `formats`, figures last.
 
@@ -67,6 +70,7 @@ def report(
         formats: any of 'html', 'md', 'json', 'csv', 'pdf'. A PDF needs an installed Chromium.
         previous: store of an earlier run; the report then says what changed since.
         figures_dir: folder for every figure as SVG and PNG.
+        told: paths walked again (`ledgers.wanted` names them); the report then goes down to their ledgers.
 
     Raises:
         InputError: no such run, not a results store, an unfinished run, an unknown format, no browser for a PDF, or a
@@ -85,7 +89,7 @@ def report(
     if "pdf" in wanted:
         export.need_browser()
     run = _finished(run_path)
-    page = build(run, compare(_finished(previous), run) if previous is not None else None)
+    page = build(run, compare(_finished(previous), run) if previous is not None else None, told)
     folder = Path(out_dir)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -128,7 +132,7 @@ def _written(page: Page, name: str, folder: Path) -> list[Path]:
     return [render.write(folder / f"report.{name}", make(page))]
 
 
-def build(run: Run, since: Comparison | None = None) -> Page:
+def build(run: Run, since: Comparison | None = None, told: Sequence[Told] = ()) -> Page:
     """Decide everything the report says; no format yet. `since` is the comparison with an earlier run."""
     judged = verdicts.judge(run)
     cells = summarise_run(run)
@@ -149,6 +153,7 @@ def build(run: Run, since: Comparison | None = None) -> Page:
         _money(run, cells),
         accounts.section(run),
         _paths(run),
+        *([ledgers.section(run, told)] if told else []),
         sections.strip_section(run),
         sections.reproduce_section(run, cells),
     ]

@@ -73,10 +73,10 @@ def fan(
     height: int = 250,
 ) -> str:
     """last, index and mark around the event: edges at two quantiles, the mark's range filled, medians thin."""
-    time, series = _step_at_event(time, series)
+    time, series = step_at_event(time, series)
     plot = Plot(
         around_event(float(time[0]), float(time[-1])),
-        linear(*span, _change),
+        linear(*span, _change, about=6),
         "time from the event",
         "change since just before the event",
         f"{name}: last, index and mark around the event",
@@ -95,7 +95,7 @@ def fan(
     return plot.render()
 
 
-def _step_at_event(time: np.ndarray, series: dict[str, np.ndarray]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def step_at_event(time: np.ndarray, series: dict[str, np.ndarray]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Hold the last value before the event until the event, so that a jump is drawn as one."""
     at = int(np.searchsorted(time, 0.0))
     if at == 0 or at == len(time):
@@ -127,7 +127,7 @@ def over_time(
         left=66 if width < 400 else 76,
     )
     plot.vertical(0.0, "event", "q")
-    held, series = _step_at_event(time, {str(k): v for k, (_, v) in enumerate(lines)})
+    held, series = step_at_event(time, {str(k): v for k, (_, v) in enumerate(lines)})
     for k, (style, _) in enumerate(lines):
         plot.line(held, series[str(k)], style)
     return plot.render()

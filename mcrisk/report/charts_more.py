@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from mcrisk.report import format as fmt
+from mcrisk.report.charts import step_at_event
 from mcrisk.report.svg import Plot, Scale, around_event, linear, logarithmic, text_at
 
 Line = tuple[str, Sequence[tuple[float, float, float, float]]]  # style, (x, estimate, lower, upper)
@@ -82,8 +83,9 @@ def bands(name: str, time: np.ndarray, lines: Sequence[tuple[str, np.ndarray]], 
     )  # fmt: skip
     plot.vertical(0.0, "event", "q")
     for style, v in lines:
-        plot.band(time, v[:, 0], v[:, 2], style)
-        plot.line(time, v[:, 1], style)
+        held, shown = step_at_event(time, {"v": v})
+        plot.band(held, shown["v"][:, 0], shown["v"][:, 2], style)
+        plot.line(held, shown["v"][:, 1], style)
     return plot.render()
 
 

@@ -31,13 +31,16 @@ def table(run: Run) -> Table:
     out = Table("drill", f"The three worst paths and a median one, {figures.label(scenario)}", columns)
     for venue in run.venues:
         values = run.cell(venue.index, run.headline, FIELDS)
-        for which, path in _chosen(values["bad_debt"]):
+        for which, path in chosen(values["bad_debt"]):
             out.add(*_row(run, venue, scenario, which, path, {k: float(v[path]) for k, v in values.items()}))
-    out.note = "The command in the last column walks the path again and writes its market, ledger and accounts as CSV."
+    out.note = (
+        "The command in the last column walks the path again and writes its market, ledger and accounts as CSV; "
+        "`mcrisk report --ledgers` does so for the venue that worries most and shows them in this page."
+    )
     return out
 
 
-def _chosen(deficit: np.ndarray) -> list[tuple[str, int]]:
+def chosen(deficit: np.ndarray) -> list[tuple[str, int]]:
     """Path numbers: worst first (ties by number), and the one in the middle of the paths that lose anything."""
     loss = np.nan_to_num(deficit, nan=0.0)
     order = np.argsort(-loss, kind="stable")

@@ -124,18 +124,30 @@ class Figure:
 
 
 @dataclass
+class Fold:
+    """Something to open: lines of text, figures and tables, and a story in its own line breaks."""
+
+    key: str
+    title: str
+    lines: list[str] = field(default_factory=list)
+    blocks: list[Figure | Table] = field(default_factory=list)
+    story: list[str] = field(default_factory=list)
+
+
+@dataclass
 class Section:
     """A chapter: figures and tables in reading order, and sentences about what is missing."""
 
     key: str
     title: str
     lead: str = ""
-    blocks: list[Figure | Table] = field(default_factory=list)
+    blocks: list[Figure | Table | Fold] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     paragraphs: list[str] = field(default_factory=list)
 
     @property
     def tables(self) -> list[Table]:
         """Every table of the section, those under figures included."""
-        found = [b.table if isinstance(b, Figure) else b for b in self.blocks]
+        flat = [part for b in self.blocks for part in (b.blocks if isinstance(b, Fold) else [b])]
+        found = [b.table if isinstance(b, Figure) else b for b in flat]
         return [t for t in found if t is not None]

@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from mcrisk.report import format as fmt
-from mcrisk.report.model import VERDICT_WORDS, Figure, Section
+from mcrisk.report.model import VERDICT_WORDS, Figure, Fold, Section
 
 
 @dataclass
@@ -39,7 +39,8 @@ def environment(html: bool) -> Environment:
         lstrip_blocks=True,
     )
     made.filters.update(md=markdown_text, nb=fmt.unbroken)
-    made.globals.update(words=VERDICT_WORDS, is_figure=lambda b: isinstance(b, Figure))
+    made.globals.update(words=VERDICT_WORDS, is_figure=lambda b: isinstance(b, Figure),
+                        is_fold=lambda b: isinstance(b, Fold))  # fmt: skip
     return made
 
 

@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 from mcrisk.report.format import clean, unbroken
 
 Ticks = list[tuple[float, str]]
+CHARACTER = 6.2  # width of a character of a tick label, generously
 
 
 @dataclass(frozen=True)
@@ -151,10 +152,15 @@ class Plot:
             y = self.py(value)
             out.append(f'<line class="g" x1="{self.left}" x2="{right}" y1="{y}" y2="{y}"/>')
             out.append(text_at(self.left - 6, y + 4, label, "tick", "end"))
+        taken = -math.inf
         for value, label in self.x.ticks:
             x = self.px(value)
             out.append(f'<line class="a" x1="{x}" x2="{x}" y1="{floor}" y2="{floor + 4}"/>')
             anchor = "end" if x > right - 8 else "middle"
+            wide = CHARACTER * len(label) * (1.0 if anchor == "end" else 0.5)
+            if x - wide < taken:  # it would touch its neighbour; the tick itself stays
+                continue
+            taken = x + (0.0 if anchor == "end" else wide) + CHARACTER
             out.append(text_at(min(x, right), floor + 16, label, "tick", anchor))
         out.append(f'<line class="a" x1="{self.left}" x2="{right}" y1="{floor}" y2="{floor}"/>')
         out.append(text_at((self.left + right) / 2, self.height - 8, self.x_title, "axis", "middle"))
