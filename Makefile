@@ -8,8 +8,9 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 BENCH_ARGS ?=
+GPU_CHECK_ARGS ?=
 
-.PHONY: run test test-long lint bench clean install install-dev
+.PHONY: run test test-long lint bench gpu-check clean install install-dev
 
 run: install
 	$(BIN)/mcrisk run configs/quickstart.yaml --out runs/quickstart.zarr
@@ -30,6 +31,10 @@ lint: install-dev
 
 bench: install-dev
 	$(BIN)/python benchmarks/run.py $(BENCH_ARGS)
+
+# Parity, memory checker and timings of the CUDA kernel; needs a GPU and CuPy (pip install -e '.[cuda13]').
+gpu-check: install-dev
+	$(BIN)/python benchmarks/gpu_check.py $(GPU_CHECK_ARGS)
 
 install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev

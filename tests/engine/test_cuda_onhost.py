@@ -12,7 +12,8 @@ import pytest
 from mcrisk.engine.cuda import kernel, onhost
 from mcrisk.engine.native import compile as compiler
 from mcrisk.engine.native import run
-from mcrisk.engine.native.source import Slots, Source, generate
+from mcrisk.engine.native.slots import Slots, Source
+from mcrisk.engine.native.source import generate
 from mcrisk.engine.native.target import CUDA
 from mcrisk.errors import InputError, RunFailed
 from tests.engine.test_native_cells import TWO, VENUES, simulator
@@ -116,10 +117,10 @@ def test_launches_do_not_change_a_path(monkeypatch):
     want = run.Program(source, None)([table], [number], 500)
     device = onhost.HostProgram(source, None)
     assert_same(device([table], [number], 500), want)
-    monkeypatch.setattr(kernel, "RESIDENT", kernel.BLOCK)        # one block: every thread takes eight paths
+    monkeypatch.setattr(onhost.Host, "threads", kernel.BLOCK)    # one block: every thread takes eight paths
     assert_same(device([table], [number], 500), want)
     monkeypatch.setattr(onhost.Host, "memory", 8 * source.arena * kernel.BLOCK + 8 * 70 * (len(source.lanes) + 33))
-    shape = kernel.plan(source, 500, 1, onhost.Host.memory)
+    shape = kernel.plan(source, 500, kernel.BLOCK, onhost.Host.memory)
     assert shape.paths < 100 and shape.blocks == 1
     assert_same(device([table], [number], 500), want)
     assert_same(device([table + 1.0], [number], 500), run.Program(source, None)([table + 1.0], [number], 500))
@@ -128,11 +129,11 @@ def test_launches_do_not_change_a_path(monkeypatch):
 def test_memory_of_a_launch_is_planned_and_bounded():
     source = Source("", (), (Slots((), "uint64"),) * 4, (Slots((10_000,), "float64"),) * 8, 50_000)
     free = 100 << 30
-    shape = kernel.plan(source, 1_000_000, 132, free)
-    assert shape.bytes <= free and shape.threads <= 132 * kernel.RESIDENT and shape.paths > shape.threads - kernel.BLOCK
-    assert kernel.plan(source, 10, 132, free).paths == 10 and kernel.plan(source, 10, 132, free).blocks == 1
+    shape = kernel.plan(source, 1_000_000, 132 * 256, free)
+    assert shape.bytes <= free and shape.threads == 132 * 256 <= shape.paths
+    assert kernel.plan(source, 10, 9999, free).paths == 10 and kernel.plan(source, 10, 9999, free).blocks == 1
     with pytest.raises(RunFailed, match="do not fit"):
-        kernel.plan(source, 10, 132, 1 << 20)
+        kernel.plan(source, 10, 9999, 1 << 20)
 
 
 def test_the_stand_in_names_a_missing_compiler(monkeypatch):

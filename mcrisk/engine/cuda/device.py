@@ -8,6 +8,8 @@ from functools import lru_cache
 from typing import Any
 
 OPTIONS = ("--fmad=false", "-std=c++17")   # no fused multiply-adds: the host's rounding
+REGISTERS = 65_536                         # of a multiprocessor, all architectures since 2012
+GROUP = 64                                 # threads that come and go together: a block
 SHARE = 0.8                                # of the device's free memory that a launch may take
 
 
@@ -79,7 +81,9 @@ class Device:
         self.arrays = cupy
         # CuPy adds --gpu-architecture of the current device and keeps compiled modules in its own cache
         self.kernel = cupy.RawModule(code=text, options=OPTIONS, backend="nvrtc").get_function("mcrisk_run")
-        self.multiprocessors = facts().multiprocessors
+        here = facts()
+        resident = max(GROUP, min(2048, REGISTERS // max(1, self.kernel.num_regs) // GROUP * GROUP))
+        self.threads = here.multiprocessors * resident   # that the device holds at a time
 
     def free(self) -> int:
         """Bytes that launches may take."""

@@ -12,16 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from mcrisk.engine.cuda.device import Device
-from mcrisk.engine.native.primitives import SLOT_TYPE
-from mcrisk.engine.native.run import NUMPY, from_slots, program_of, run_lanes, slot_arrays
-from mcrisk.engine.native.source import Source
+from mcrisk.engine.cuda.device import GROUP, Device
+from mcrisk.engine.native.slots import Source, from_slots, slot_arrays
 from mcrisk.engine.native.target import CUDA
 from mcrisk.errors import RunFailed
 
-BLOCK = 64          # threads of a block: two warps
+BLOCK = GROUP          # threads of a block: two warps
 HOST_BYTES = 1 << 30   # results of one call on the host
-RESIDENT = 1024     # threads per multiprocessor that get scratch memory; further paths wait for a free thread
 
 
 @dataclass(frozen=True)
@@ -37,11 +34,15 @@ class Launch:
         return self.blocks * BLOCK
 
 
-def plan(source: Source, count: int, multiprocessors: int, free: int) -> Launch:
-    """How `count` paths run in at most `free` bytes. Raises RunFailed where not even one block of threads fits."""
+def plan(source: Source, count: int, threads: int, free: int) -> Launch:
+    """How `count` paths run in at most `free` bytes by at most `threads` threads, as many as the device holds at a time.
+
+    Half of the memory at most is scratch; what is left takes results. Further paths wait for a free thread. Raises RunFailed
+    where not even one block of threads fits.
+    """
     each = 8 * (sum(spec.slots for spec in source.outs) + len(source.lanes))
     scratch = 8 * source.arena * BLOCK
-    blocks = min(-(-count // BLOCK), max(1, multiprocessors * RESIDENT // BLOCK), max(1, free // 2 // scratch))
+    blocks = min(-(-count // BLOCK), max(1, threads // BLOCK), max(1, free // 2 // scratch))
     left = free - blocks * scratch
     paths = min(count, left // each)
     if left < 0 or paths < 1:
@@ -68,7 +69,7 @@ class CudaProgram:
     def __call__(self, shared: list[np.ndarray], lanes: list[np.ndarray], count: int) -> list[np.ndarray]:
         """Results [count, …] of the leaves; `lanes` hold one element per path."""
         common = self._upload(shared)
-        shape = plan(self.source, count, self.device.multiprocessors, self.device.free())
+        shape = plan(self.source, count, self.device.threads, self.device.free())
         parts = [self._run(common, lanes, first, min(shape.paths, count - first), shape) for first in range(0, count, shape.paths)]
         whole = parts[0] if len(parts) == 1 else [np.concatenate(column) for column in zip(*parts)]
         return [from_slots(a, spec) for a, spec in zip(whole, self.source.outs)]
@@ -84,7 +85,7 @@ class CudaProgram:
     def _run(self, common: list, lanes: list[np.ndarray], first: int, count: int, shape: Launch) -> list[np.ndarray]:
         xp = self.device.arrays
         single = [xp.asarray(a) for a in slot_arrays(self.source, None, [a[first:first + count] for a in lanes])]
-        outs = [xp.empty((count, spec.slots), NUMPY[SLOT_TYPE[spec.dtype]]) for spec in self.source.outs]
+        outs = [xp.empty((count, spec.slots), spec.word) for spec in self.source.outs]
         arena = xp.empty(shape.threads * self.source.arena, np.float64)
         self.device.launch(shape.blocks, BLOCK, common + single, outs, count, arena)
         return [self.device.fetch(a) for a in outs]
@@ -92,10 +93,14 @@ class CudaProgram:
 
 def paths_together(cell: Any) -> int:
     """Paths of one call whose results fit into `HOST_BYTES`."""
+    from mcrisk.engine.native.run import program_of
+
     outs = program_of(cell, CudaProgram).source.outs
     return max(1, HOST_BYTES // (8 * sum(spec.slots for spec in outs)))
 
 
 def run_cuda(cell: Any, first_path: int, lanes: int, forced: Any, dense: bool = False) -> Any:
     """`engine.build.run_lanes` on the current CUDA device."""
+    from mcrisk.engine.native.run import run_lanes
+
     return run_lanes(cell, first_path, lanes, forced, dense, CudaProgram)

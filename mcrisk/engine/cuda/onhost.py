@@ -62,7 +62,7 @@ class Host:
     """The counterpart of `device.Device`; `memory` bounds launches as a device's free memory would."""
 
     arrays = np
-    multiprocessors = 1
+    threads = 1024
     memory = 1 << 30
 
     def __init__(self, text: str):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mcrisk.engine.native.run import program_of
-from mcrisk.engine.native.source import Source
+from mcrisk.engine.native.slots import Source
 from mcrisk.engine.native.target import TARGETS
 
 HOW = """/* How to read this file

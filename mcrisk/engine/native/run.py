@@ -22,12 +22,10 @@ import numpy as np
 from mcrisk import paths as model
 from mcrisk.engine.chosen import chosen_lanes
 from mcrisk.engine.native import compile as compiler
-from mcrisk.engine.native.graph import Unsupported, layout, squeezed
-from mcrisk.engine.native.primitives import SLOT_TYPE
-from mcrisk.engine.native.source import Slots, Source, generate
+from mcrisk.engine.native.graph import Unsupported
+from mcrisk.engine.native.slots import Slots, Source, from_slots, slot_arrays
+from mcrisk.engine.native.source import generate
 from mcrisk.errors import InputError
-
-NUMPY = {"double": np.float64, "int64_t": np.int64, "uint64_t": np.uint64}
 
 
 class Program:
@@ -40,45 +38,13 @@ class Program:
     def __call__(self, shared: list[np.ndarray], lanes: list[np.ndarray], count: int) -> list[np.ndarray]:
         """Results [count, …] of the leaves; `lanes` hold one element per path."""
         inputs = slot_arrays(self.source, shared, lanes)
-        outs = [np.empty((count, spec.slots), NUMPY[SLOT_TYPE[spec.dtype]]) for spec in self.source.outs]
+        outs = [np.empty((count, spec.slots), spec.word) for spec in self.source.outs]
         arena = np.zeros(self.source.arena + 8, np.float64)
         start = (-arena.ctypes.data % 64) // 8   # whole cache lines
         pointers = lambda arrays: (ctypes.c_void_p * max(len(arrays), 1))(*[a.ctypes.data for a in arrays])  # noqa: E731
         self.library.mcrisk_run(pointers(inputs), pointers(outs), ctypes.c_int64(count),
                                 ctypes.c_void_p(arena.ctypes.data + 8 * start))
         return [from_slots(a, spec) for a, spec in zip(outs, self.source.outs)]
-
-
-def slot_arrays(source: Source, shared: list[np.ndarray] | None, lanes: list[np.ndarray] | None) -> list[np.ndarray]:
-    """Inputs as a source reads them, in its order: those common to all paths, then those per path; None leaves a kind out."""
-    common = [] if shared is None else [to_slots(np.asarray(a), spec) for a, spec in zip(shared, source.shared, strict=True)]
-    if lanes is None:
-        return common
-    return common + [np.ascontiguousarray(_wide(np.asarray(a), spec)) for a, spec in zip(lanes, source.lanes, strict=True)]
-
-
-def _wide(array: np.ndarray, spec: Slots) -> np.ndarray:
-    wide = array.astype(NUMPY[SLOT_TYPE[spec.dtype]])
-    return -wide if spec.dtype == "bool" else wide
-
-
-def to_slots(array: np.ndarray, spec: Slots) -> np.ndarray:
-    """An input as the source reads it: 8 bytes per element, rows padded."""
-    shape = squeezed(spec.shape)
-    strides, slots = layout(shape)
-    out = np.zeros(slots, NUMPY[SLOT_TYPE[spec.dtype]])
-    seen = np.lib.stride_tricks.as_strided(out, shape, tuple(8 * s for s in strides))
-    seen[...] = _wide(array.reshape(shape), spec)
-    return out
-
-
-def from_slots(array: np.ndarray, spec: Slots) -> np.ndarray:
-    """[count, slots] as [count, *shape] in its own type."""
-    shape = squeezed(spec.shape)
-    strides, slots = layout(shape)
-    seen = np.lib.stride_tricks.as_strided(array, (len(array), *shape), (8 * slots, *(8 * s for s in strides)))
-    narrow = seen != 0 if spec.dtype == "bool" else seen.astype(spec.dtype)
-    return np.ascontiguousarray(narrow).reshape(len(array), *spec.shape)
 
 
 # ---------------------------------------------------------------------- plans

@@ -7,7 +7,6 @@ The text does not know its target: vectors, selections, loads and qualifiers are
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -28,45 +27,12 @@ from mcrisk.engine.native.graph import (
     squeezed,
     whole,
 )
-from mcrisk.engine.native.names import last
+from mcrisk.engine.native.names import clean, last
 from mcrisk.engine.native.primitives import C_TYPE, SLOT_TYPE, literal
-from mcrisk.engine.native.target import C, Target
+from mcrisk.engine.native.slots import Slots, Source
 from mcrisk.engine.native.views import Builder, Shared
 
 OUTLINE = 150   # equations from which on a block gets a function of its own
-
-
-@dataclass(frozen=True)
-class Slots:
-    """How one input or output lies in memory: shape as JAX sees it, type, and 8-byte slots per path."""
-
-    shape: tuple[int, ...]
-    dtype: str
-    name: str = ""     # its place in the tree of inputs or results
-
-    @property
-    def slots(self) -> int:
-        return layout(squeezed(self.shape))[1]
-
-
-@dataclass(frozen=True)
-class Source:
-    """A generated program and what its driver has to know."""
-
-    body: str                   # the same for every target
-    shared: tuple[Slots, ...]   # inputs common to all paths
-    lanes: tuple[Slots, ...]    # scalars per path
-    outs: tuple[Slots, ...]     # results per path
-    arena: int                  # slots of scratch memory per path under way
-
-    @property
-    def text(self) -> str:
-        """The C file."""
-        return self.for_target(C)
-
-    def for_target(self, target: Target) -> str:
-        """The file for one target."""
-        return target.text(self.body)
 
 
 def generate(function: Any, shared: Any, lanes: Any) -> tuple[Source, Any]:
@@ -139,10 +105,11 @@ def _written(root: Block, path: Block, build: Builder, number: Value, outside: d
 def outline(root: Block) -> None:
     """Give big blocks functions of their own: compilers take more than linear time over long ones."""
     serial = 0
+    notes = {inner: e.note for block in all_blocks(root) for e in block.eqns for inner in e.blocks}
     for block in reversed(all_blocks(root)):
         loop_body = block.kind == "body" and not any(e.prim == "rest" for e in block.eqns)
         if block.function is None and (block.kind in ("branch", "rest") or loop_body) and block.size() >= OUTLINE:
-            block.function = f"part_{serial}"
+            block.function = f"part_{serial}_{clean(notes[block].rsplit(' ', 1)[-1])}"
             serial += 1
 
 
@@ -222,8 +189,10 @@ def _table(value: Value, array: np.ndarray) -> str:
     for place in np.ndindex(*shape):
         flat[sum(p * s for p, s in zip(place, strides))] = array.reshape(shape)[place]
     kind = SLOT_TYPE[value.dtype]
-    items = ", ".join(literal(-int(x) if value.dtype == "bool" else x, "int64" if value.dtype in ("bool", "int32") else
-                              "uint64" if value.dtype == "uint32" else value.dtype) for x in flat.tolist())
+    if kind == "double" and not np.isfinite(flat).all():   # no target has a constant expression for these: bits
+        kind, flat = "int64_t", flat.astype(np.float64).view(np.int64)
+    dtype = {"int64_t": "int64", "uint64_t": "uint64"}.get(kind, value.dtype)
+    items = ", ".join(literal(-int(x) if value.dtype == "bool" else x, dtype) for x in flat.tolist())
     return f"TABLE {kind} {value.table}_[{slots}] = {{{items}}};\n#define {value.table} ((const double *){value.table}_)"
 
 
