@@ -25,4 +25,4 @@ def _told(run: Any, one: Wanted) -> Told:
         found = explain(run, one.venue, one.scenario, one.path, allow_difference=True)
     except McriskError as error:
         return Told(one, failure=f"{error.what}: {error.why}" if error.why else error.what)
-    return condense(one, found.result, found.story, found.agreement, float(found.numbers["event_time"]))
+    return condense(one, found.result, found.story[3:], found.agreement, float(found.numbers["event_time"]))

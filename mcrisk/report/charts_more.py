@@ -10,7 +10,7 @@ import numpy as np
 
 from mcrisk.report import format as fmt
 from mcrisk.report.charts import step_at_event
-from mcrisk.report.svg import Plot, Scale, around_event, linear, logarithmic, text_at
+from mcrisk.report.svg import CHARACTER, Plot, Scale, around_event, linear, logarithmic, text_at
 
 Line = tuple[str, Sequence[tuple[float, float, float, float]]]  # style, (x, estimate, lower, upper)
 
@@ -76,11 +76,9 @@ def bands(name: str, time: np.ndarray, lines: Sequence[tuple[str, np.ndarray]], 
     values = np.concatenate([v[np.isfinite(v)] for _, v in lines])
     low, high = min(0.0, float(values.min())), float(values.max())
     pad = 0.05 * max(high - low, 1e-3)
-    plot = Plot(
-        around_event(float(time[0]), float(time[-1])),
-        linear(low - pad * (low < 0), high + pad, lambda v: fmt.plain_percent(round(v, 9))),
-        "time from the event", y_title, name, left=66,
-    )  # fmt: skip
+    y = linear(low - pad * (low < 0), high + pad, lambda v: fmt.plain_percent(round(v, 9)))
+    left = max(60, 28 + round(CHARACTER * max(len(text) for _, text in y.ticks)))
+    plot = Plot(around_event(float(time[0]), float(time[-1])), y, "time from the event", y_title, name, left=left)
     plot.vertical(0.0, "event", "q")
     for style, v in lines:
         held, shown = step_at_event(time, {"v": v})

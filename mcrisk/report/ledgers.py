@@ -75,6 +75,7 @@ def condense(one: Wanted, result: Any, story: Sequence[str], agreement: str, eve
 
     Args:
         result: tables `market`, `ledger`, `accounts` (pandas), as a replay leaves them.
+        story: the lines after its title and its agreement, which stand in the page anyway.
         event_time: seconds from the start to the path's main event.
     """
     ledger, accounts, market = result.ledger, result.accounts, result.market
@@ -147,9 +148,9 @@ def _chart(k: int, one: Told) -> Figure:
     kept = near[np.unique(np.linspace(0, near.size - 1, min(POINTS, near.size)).astype(int))]
     values = np.concatenate([one.market[name][kept] for name in ("mark", "index")])
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    plot = Plot(linear(float(time[kept[0]]), float(time[kept[-1]]), lambda v: f"{v:g}"),
+    plot = Plot(linear(float(time[kept[0]]), float(time[kept[-1]]), lambda v: f"{v:g}".replace("-", "−")),
                 linear(low - 0.05 * (high - low), high + 0.05 * (high - low), lambda v: f"{v:g}"),
-                "hours from the event", "price", f"Path {one.wanted.path}: mark and index", 560, 220)  # fmt: skip
+                "hours from the event", "price", f"Path {one.wanted.path}: mark and index")  # fmt: skip
     plot.vertical(0.0, "event", "q")
     for name, style in (("index", "s0 index"), ("mark", "s5 mark")):
         plot.line(time[kept], one.market[name][kept], style)
@@ -161,7 +162,7 @@ def _chart(k: int, one: Told) -> Figure:
     legend = [("s0 index", "index"), ("s5 mark", "mark")]
     before, after = (float(one.market["mark"][i]) for i in (kept[0], kept[-1]))
     see = f"The mark goes from {fmt.number(before)} to {fmt.number(after)} in the time shown."
-    return Figure(f"ledger-{k}-prices", "Prices around the event", see, [Panel("", plot.render())], legend, table, wide=True)
+    return Figure(f"ledger-{k}-prices", "Prices around the event", see, [Panel("", plot.render())], legend, table)
 
 
 def _totals_table(k: int, one: Told) -> Table:
