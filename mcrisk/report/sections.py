@@ -113,7 +113,7 @@ def reproduce_section(run: Run, cells: figures.Cells) -> Section:
         ("paths per venue and scenario", fmt.count(run.n_paths)),
         ("conservation residual, worst", f"{residual:.2e}" if fmt.known(residual) else fmt.NOT_RESOLVED),
     ]
-    for key in ("fingerprint", "seed", "git", "git_commit", "backend", "hardware", "versions", "timings"):
+    for key in ("fingerprint", "seed", "git" if run.attrs.get("git") else "git_commit", "backend", "hardware", "versions", "timings"):
         if run.attrs.get(key) not in (None, "", {}):
             rows.append((key.replace("_", " "), _flat(run.attrs[key])))
     for row in rows:
