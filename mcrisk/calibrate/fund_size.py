@@ -21,7 +21,8 @@ from mcrisk.calibrate.output import Table, money_range, shown
 from mcrisk.errors import InputError
 from mcrisk.report import format as fmt
 from mcrisk.report.svg import Plot, linear
-from mcrisk.risk.intervals import Interval, mean, paths_needed, quantile
+from mcrisk.risk.intervals import Interval, paths_needed
+from mcrisk.risk.weighted import Estimator, Plain
 
 Array = NDArray[np.float64]
 _CURVE = 81  # funds on the cost curve
@@ -61,35 +62,36 @@ def quantile_level(cost_rate: float, penalty: float) -> float:
 
 def size_fund(
     deficits: ArrayLike, cost_rate: float, penalty: float, *, name: str = "", present: float = math.nan,
-    level: float = 0.95,
+    level: float = 0.95, of: Estimator | None = None,
 ) -> FundSize:  # fmt: skip
-    """The cheapest fund for deficits D per path [n], quote ≥ 0.
+    """The cheapest fund for deficits D per path [n], quote ≥ 0; `of` says how paths count (`risk.weighted`), None = alike.
 
     An upper bound that the sample is too short for is NaN, and `note` says how many paths it takes.
     Raises InputError for costs that are not positive.
     """
-    d = np.asarray(deficits, np.float64)
+    d, of = np.asarray(deficits, np.float64), of or Plain(level)
     q = quantile_level(cost_rate, penalty)
     if q == 0.0:
         need, note = Interval(0.0, 0.0, 0.0), "holding a fund costs as much as a shortfall: no fund is cheapest"
     else:
-        need, wanted = quantile(d, q, level), paths_needed(q, level)
-        note = "" if d.size >= wanted else f"an upper bound at {q:.3%} takes {wanted:,} paths, there are {d.size:,}"
+        need, wanted = of.quantile(d, q), paths_needed(q, level)
+        short = isinstance(of, Plain) and d.size < wanted
+        note = f"an upper bound at {q:.3%} takes {wanted:,} paths, there are {d.size:,}" if short else ""
     ends = [value for value in (need.estimate, need.upper, present) if math.isfinite(value)]
     top = 1.25 * max([*ends, float(np.quantile(d, 0.99))]) or 1.0
     funds = np.unique(np.concatenate([np.linspace(0.0, top, _CURVE), ends]))
-    curve = np.array([(fund, *_cost(d, fund, cost_rate, penalty, level)) for fund in funds])
+    curve = np.array([(fund, *_cost(d, fund, cost_rate, penalty, of)) for fund in funds])
     known = Interval(math.nan, math.nan, math.nan)
     return FundSize(
-        name, d.size, q, need, _cost(d, need.estimate, cost_rate, penalty, level), present,
-        _cost(d, present, cost_rate, penalty, level) if math.isfinite(present) else known,
-        float((d > need.estimate).mean()), curve, note,
+        name, d.size, q, need, _cost(d, need.estimate, cost_rate, penalty, of), present,
+        _cost(d, present, cost_rate, penalty, of) if math.isfinite(present) else known,
+        of.probability(d > need.estimate).estimate, curve, note,
     )  # fmt: skip
 
 
-def _cost(d: Array, fund: float, cost_rate: float, penalty: float, level: float) -> Interval:
+def _cost(d: Array, fund: float, cost_rate: float, penalty: float, of: Estimator) -> Interval:
     """Expected cost of one fund. The shortfall's interval decides; the holding cost is certain."""
-    shortfall = mean(np.maximum(d - fund, 0.0), level)
+    shortfall = of.mean(np.maximum(d - fund, 0.0))
     return Interval(*(cost_rate * fund + penalty * value for value in shortfall))
 
 

@@ -96,6 +96,7 @@ def size_fund(
     from mcrisk.cli.results import existing
     from mcrisk.report.source import Run
     from mcrisk.risk.headline import fund_need
+    from mcrisk.risk.weighted import accepted, estimator
 
     if existing(run).get("complete") is False:
         raise InputError(
@@ -113,10 +114,14 @@ def size_fund(
     for name in pick(venue, [str(v) for v in paths["venue"].values], "--venue"):
         cells = paths.sel(venue=name)
         samples = {s: fund_need(cells.sel(scenario=s)) for s in names}
+        counted = {s: estimator(cells.sel(scenario=s)) for s in names}
         present = float(cells["fund_initial"].isel(scenario=0, path=0))
-        sizes = [sizing.size_fund(samples[s], cost_rate, penalty, name=s, present=present) for s in wanted]
-        if weights:
-            mixed = sizing.mixture(samples, weights)
+        sizes = [
+            sizing.size_fund(samples[s], cost_rate, penalty, name=s, present=present, of=counted[s]) for s in wanted
+        ]
+        if weights:  # from plain samples, which is what weighted paths can be thinned to
+            plain = {s: values[accepted(cells.sel(scenario=s))] for s, values in samples.items()}
+            mixed = sizing.mixture(plain, weights)
             sizes.append(sizing.size_fund(mixed, cost_rate, penalty, name="mixture", present=present))
         tables.append(sizing.table(sizes, name))
         curves.append(sizing.curve_table(sizes, name))

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from mcrisk.cli.terminal import console
 from mcrisk.errors import printable
-from mcrisk.report import headline, verdicts
+from mcrisk.report import headline, sampling, verdicts
 from mcrisk.report.format import jsonable
 from mcrisk.report.model import Cell
 from mcrisk.report.source import Run
@@ -77,6 +77,19 @@ def print_headline(run: Run) -> None:
             table.add_section()
         table.add_row(*cells)
         previous = venue
+    console().print(table)
+    _print_sampling(run)
+
+
+def _print_sampling(run: Run) -> None:
+    """Of a run with variance reduction: what its weights leave, one line per venue and scenario."""
+    if (source := sampling.table(run)) is None:
+        return
+    table = Table(title="\n" + source.title, title_justify="left", box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for k, column in enumerate(source.columns):
+        table.add_column(column.title, justify="right" if k > 1 else "left", no_wrap=k < 2)
+    for row in source.rows:
+        table.add_row(*(Text(printable(cell.text)) for cell in row))
     console().print(table)
 
 

@@ -164,11 +164,16 @@ class RunConfig(Model):
         return self
 
     @model_validator(mode="after")
-    def _one_market_on_a_net(self) -> RunConfig:
+    def _variance_reduction_fits(self) -> RunConfig:
         if self.variance_reduction.sampling == "sobol" and len(self.markets) > 1:
             raise ValueError(
                 f"variance_reduction.sampling: sobol draws one market, this run has {len(self.markets)}: their correlated "
                 "shocks have no common bridge; use stratified"
+            )
+        if self.variance_reduction.active and self.parameters == "bootstrap":
+            raise ValueError(
+                "variance_reduction and parameters: bootstrap exclude each other: the share of the parameters in a number's "
+                "uncertainty is estimated from paths that count alike"
             )
         return self
 

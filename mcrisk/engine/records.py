@@ -91,9 +91,20 @@ def band_edges(name: str) -> np.ndarray:
     return np.concatenate([[0.0], np.geomspace(1e-6, 20.0, 361), [1e6]])
 
 
-def histogram(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Counts [T, bins] int32 of `values` [T, P]; what lies outside falls into the end bins."""
+UNIT = 2.0**28  # a path of weight 1 counts this much in the sums of a weighted run: integers merge exactly in any order
+
+
+def in_units(weight: np.ndarray) -> np.ndarray:
+    """[P] weights as whole numbers (int64) of units."""
+    return np.rint(weight * UNIT).astype(np.int64)
+
+
+def histogram(values: np.ndarray, edges: np.ndarray, units: np.ndarray | None = None) -> np.ndarray:
+    """Counts [T, bins] int32 of `values` [T, P]; what lies outside falls into the end bins. With `units` [P]: int64 sums."""
     bins = len(edges) - 1
     index = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, bins - 1)
     rows = np.arange(values.shape[0])[:, None] * bins
-    return np.bincount((index + rows).ravel(), minlength=values.shape[0] * bins).reshape(values.shape[0], bins).astype(np.int32)
+    # sums of a lane group's units stay far below 2^53, so that floating point adds them exactly
+    counted = None if units is None else np.broadcast_to(units.astype(np.float64), values.shape).ravel()
+    counts = np.bincount((index + rows).ravel(), counted, minlength=values.shape[0] * bins).reshape(values.shape[0], bins)
+    return counts.astype(np.int32 if units is None else np.int64)

@@ -80,19 +80,35 @@ def _residual(sim: Any, carry: Any, acc: Any, start: np.ndarray) -> np.ndarray:
 
 
 def account_sums(sim: Any, out: Any, pnl: np.ndarray, count: int) -> dict[str, np.ndarray]:
-    """Counts and P&L of every account over `count` paths; P&L in multiples of initial collateral."""
+    """Counts and P&L of every account over `count` paths; P&L in multiples of initial collateral.
+
+    In a weighted run counts are sums of weights in `records.UNIT`s, and sums of squared weights stand beside them.
+    """
     unit = np.maximum(np.asarray(sim.cell.ref.collateral), 1e-12)
     relative = pnl / unit
     total = np.zeros(relative.shape[1])
-    for row in relative:  # path order, whatever the block
-        total = total + row
+    weight = None if out.weight is None else weights_of(out, count)
+    for k, row in enumerate(relative):  # path order, whatever the block
+        total = total + (row if weight is None else weight[k] * row)
     edges = records.pnl_edges()
+    if weight is not None:
+        return _weighted_sums(out, total, records.histogram(relative.T, edges, records.in_units(weight)), weight)
     return {
         "liquidated": np.sum(np.asarray(out.accounts.liquidated)[:count], axis=0).astype(np.int64),
         "deleveraged": np.sum(np.asarray(out.accounts.deleveraged)[:count], axis=0).astype(np.int64),
         "pnl_sum": total,
         "pnl_histogram": records.histogram(relative.T, edges),
     }
+
+
+def _weighted_sums(out: Any, pnl: np.ndarray, histogram: np.ndarray, weight: np.ndarray) -> dict[str, np.ndarray]:
+    """`account_sums` of a weighted run: whole numbers, so that no grouping of paths moves a bit of them."""
+    sums: dict[str, np.ndarray] = {"pnl_sum": pnl, "pnl_histogram": histogram}
+    for name in ("liquidated", "deleveraged"):
+        hit = np.asarray(getattr(out.accounts, name))[: weight.size].astype(np.int64)
+        sums[name] = records.in_units(weight) @ hit
+        sums[f"{name}_squares"] = records.in_units(weight * weight) @ hit
+    return sums
 
 
 def band_histograms(sim: Any, out: Any, count: int) -> dict[str, np.ndarray]:
@@ -110,4 +126,5 @@ def band_histograms(sim: Any, out: Any, count: int) -> dict[str, np.ndarray]:
     paid = np.cumsum(seen["rate"], axis=0)  # single payments would be a comb: most rows pay nothing
     values |= {"funding": paid[steps] - paid[start], "fund": seen["fund"][steps] / (fund0 if fund0 > 0.0 else open_interest)}
     values |= {name: (seen[name][steps] - seen[name][start]) / open_interest for name in ("liquidated", "adl")}
-    return {name: records.histogram(values[name], records.band_edges(name)) for name in records.BAND_NAMES}
+    units = None if out.weight is None else records.in_units(weights_of(out, count))
+    return {name: records.histogram(values[name], records.band_edges(name), units) for name in records.BAND_NAMES}

@@ -62,7 +62,7 @@ def open_steering(params: PathParams, script: Script | None, lead: Any) -> Steer
     jumps = (None,) * 3 if script.raised is None else (script.raised, script.factor, one)
     if script.shocks is None:
         return Steering(*jumps, *none)
-    slope, offset = params.grid.slope[0], params.grid.offset[0]
+    slope, offset = (jnp.asarray(table)[0] for table in params.grid)
     rows = [jnp.asarray(c).astype(jnp.int32) for c in script.corners]
     times = tuple(slope[k] * lead + offset[k] for k in rows)
     return Steering(*jumps, script.corners, times, _bridge(times, script.shocks), 0.0 * one)

@@ -101,7 +101,7 @@ def summarise(values: dict[str, np.ndarray], open_interest: float) -> CellSummar
 def summarise_run(run: Run) -> dict[tuple[int, int], CellSummary]:
     """All cells of a run, read one at a time so that memory stays at one cell."""
     return {
-        (v.index, s): summarise(run.cell(v.index, s, USED), v.open_interest)
+        (v.index, s): summarise(run.sample(v.index, s, USED), v.open_interest)
         for v in run.venues
         for s in range(len(run.scenarios))
     }

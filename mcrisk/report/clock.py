@@ -51,7 +51,7 @@ def section(run: Run) -> Section:
 
 def _shares(run: Run, venue: int, names: list[str]) -> dict[str, np.ndarray] | None:
     """Share of the paths with an event on which each step has happened, [time, (estimate, lower, upper)]."""
-    values = run.cell(venue, run.shock, (*names, "event_time"))
+    values = run.sample(venue, run.shock, (*names, "event_time"))
     happened = np.isfinite(values["event_time"])
     n = int(happened.sum())
     if not n:

@@ -20,6 +20,7 @@ from mcrisk.report.source import Run, VenueInfo
 from mcrisk.risk import differences
 from mcrisk.risk.differences import MEASURES, VARIABLES, Measure
 from mcrisk.risk.intervals import Interval
+from mcrisk.risk.weighted import Estimator, estimator
 
 LEVEL = 0.95
 MOVED, PERHAPS, NOISE, SAME, OPEN = "moved", "perhaps", "within noise", "identical", "not resolved"
@@ -134,12 +135,18 @@ def _cell(
         unit = "quote" if measure.money else ""
         if measure.money and as_share:
             before, after, unit = before / sizes[0], after / sizes[1], "share of open interest"
-        at = [differences.estimate(measure, values) for values in (before, after)]
+        at = [differences.estimate(measure, values, of=of) for values, of in zip((before, after), _counted(old, new))]
         plain, strict = (
-            differences.difference(measure, after, before, paired=paired, level=one) for one in (LEVEL, level)
+            differences.difference(measure, after, before, paired=paired, level=one, of=_counted(new, old, one))
+            for one in (LEVEL, level)
         )
         found.append(Change(x.name, scenario, measure.name, unit, *at, plain, judge(plain, strict), y.cushion))
     return found
+
+
+def _counted(one: xr.Dataset, other: xr.Dataset, level: float = LEVEL) -> tuple[Estimator, Estimator]:
+    """How the paths of two cells count."""
+    return estimator(one, level), estimator(other, level)
 
 
 def _read(run: Run, venue: VenueInfo, scenario: str, paths: int) -> xr.Dataset:

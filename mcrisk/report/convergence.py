@@ -10,6 +10,7 @@ from mcrisk.report import format as fmt
 from mcrisk.report.model import Column, Figure, Panel, Table, cell
 from mcrisk.report.source import Run, VenueInfo
 from mcrisk.risk.differences import MEASURES, VARIABLES, Measure, estimate
+from mcrisk.risk.weighted import estimator
 
 SHOWN = ("p_fund_depleted", "required_fund_99", "es_99_bad_debt")
 FEWEST, POINTS = 32, 8
@@ -33,7 +34,7 @@ def figure(run: Run) -> Figure | None:
             values = measure.of(cells[venue.index]) / (venue.open_interest if measure.money else 1.0)
             if not np.isfinite(values).all():
                 continue
-            found = [estimate(measure, values[:n]) for n in sizes]
+            found = [estimate(measure, values[:n], of=estimator(cells[venue.index]).first(n)) for n in sizes]
             lines.append((styles[venue.index], [(float(n), *f) for n, f in zip(sizes, found)]))
             own = names.label(measure.name, venue.cushion) + (" (of open interest)" if measure.money else "")
             table.add(venue.name, own, *(cell(*f[:1], "percent", *f[1:], with_range=True) for f in found))

@@ -20,6 +20,7 @@ from mcrisk.report.convergence import SHOWN as HEADLINE
 from mcrisk.report.convergence import _sizes as halves
 from mcrisk.report.source import Run, VenueInfo
 from mcrisk.risk.differences import MEASURES, VARIABLES, estimate
+from mcrisk.risk.weighted import estimator
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -142,10 +143,10 @@ class Plots:
         info, ax = self._venue(venue), _axes(ax)
         shown = [n for n in VARIABLES if n in self.run.paths]
         cell = self.run.paths[shown].isel(venue=info.index, scenario=self.run.headline).load()
-        sizes = halves(self.run.n_paths) or [self.run.n_paths]
+        sizes, of = halves(self.run.n_paths) or [self.run.n_paths], estimator(cell)
         for k, measure in enumerate(m for m in MEASURES if m.name in HEADLINE):
             values = measure.of(cell) / (info.open_interest if measure.money else 1.0)
-            found = 100 * np.array([estimate(measure, values[:n]) for n in sizes])
+            found = 100 * np.array([estimate(measure, values[:n], of=of.first(n)) for n in sizes])
             ax.plot(sizes, found[:, 0], **_style(k), marker="o", ms=3, label=names.label(measure.name, info.cushion))
             ax.fill_between(sizes, found[:, 1], found[:, 2], color=COLOURS[k], alpha=0.15, lw=0)
         ax.set(xscale="log", xlabel="paths", ylabel="%, money as a share of open interest")
@@ -177,7 +178,7 @@ class Plots:
             raise InputError(f"{what} were not stored", self.run.path, f"/{group} is missing", None)
 
     def _cell(self, info: VenueInfo, scenario: int) -> Any:
-        return summarise(self.run.cell(info.index, scenario, CELL_FIELDS), info.open_interest)
+        return summarise(self.run.sample(info.index, scenario, CELL_FIELDS), info.open_interest)
 
     def _title(self, info: VenueInfo, scenario: int) -> str:
         return f"{info.name}, {figures.label(self.run.scenarios[scenario])}"

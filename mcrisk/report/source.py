@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from mcrisk.config.variance import VarianceReduction
 from mcrisk.errors import InputError
 from mcrisk.report import format as fmt
+from mcrisk.risk.weighted import accepted
 
 HEADLINE_SCENARIO = "combined"
 SHOCK_SCENARIO = "valuation_reset"
@@ -212,3 +214,18 @@ class Run:
         part = self.paths.isel(venue=venue, scenario=scenario)
         missing = np.full(self.n_paths, NAN)
         return {n: np.asarray(part[n].values, dtype=float) if n in part else missing for n in names}
+
+    @cached_property
+    def weighted(self) -> bool:
+        """Whether paths count by a weight: the run has variance reduction."""
+        asked = self.config.get("variance_reduction")
+        model = VarianceReduction.model_validate(asked) if isinstance(asked, dict) else VarianceReduction()
+        return model.active
+
+    def sample(self, venue: int, scenario: int, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+        """`cell` as a plain sample of the model: all paths, or of a weighted run those that `weighted.accepted` keeps."""
+        values = self.cell(venue, scenario, names)
+        if not self.weighted or "weight" not in self.paths:
+            return values
+        keep = accepted(self.paths[["weight"]].isel(venue=venue, scenario=scenario).load())
+        return {name: column[keep] for name, column in values.items()}

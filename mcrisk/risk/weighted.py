@@ -246,12 +246,13 @@ def estimator(paths: xr.Dataset, level: float = 0.95) -> Estimator:
 
 
 def sampling_facts(paths: xr.Dataset) -> dict[str, float]:
-    """How much the weights of a cell leave: effective number of paths, largest weight (the mean is 1), their mean."""
-    found = estimator(paths)
-    if isinstance(found, Plain):
-        return {"effective_paths": float(paths.sizes["path"]), "largest_weight": 1.0, "mean_weight": 1.0}
-    w = found.weight
-    return {"effective_paths": effective(w), "largest_weight": float(w.max()), "mean_weight": float(w.mean())}
+    """How much the weights of a cell leave: effective paths, also of those that lost the fund, largest and mean weight."""
+    found, lost = estimator(paths), np.isfinite(np.asarray(paths["depletion_time"].values, np.float64))
+    w = found.weight if isinstance(found, Weighted) else np.ones(lost.size)
+    return {
+        "effective_paths": effective(w), "effective_paths_depleted": effective(w[lost]),
+        "largest_weight": float(w.max()), "mean_weight": float(w.mean()),
+    }  # fmt: skip
 
 
 def accepted(paths: xr.Dataset, seed: int = 0) -> NDArray[np.bool_]:

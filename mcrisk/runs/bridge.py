@@ -13,8 +13,9 @@ from mcrisk.engine import backends, records, simulate
 from mcrisk.risk import headline, means
 from mcrisk.risk.cover_two import cover_two
 from mcrisk.risk.parameters import components
+from mcrisk.risk.weighted import sampling_facts
 from mcrisk.runs import extras
-from mcrisk.runs.layout import BOUNDS
+from mcrisk.runs.layout import BOUNDS, StoredField
 from mcrisk.runs.plan import Layout
 from mcrisk.runs.session import Engine
 
@@ -52,17 +53,27 @@ def layout_of(config: Any) -> Layout:
     edges = {band: _open_ends(records.band_edges(band)) for band in records.BAND_NAMES}
     markets, accounts = len(config.markets), max(len(book) for book in books.values())
     return Layout(
-        fields=records.PATH_FIELDS,
+        fields=_fields(config),
         account_ids={name: tuple(map(str, book.account_id)) for name, book in books.items()},
         pnl_edges=dict.fromkeys(names, _open_ends(records.pnl_edges())),
         pnl_unit="initial collateral",
         band_times=np.asarray(simulate.band_times(config), dtype=np.float64),
         band_edges={band: dict.fromkeys(names, values) for band, values in edges.items()},
         band_units=dict(records.BAND_UNITS),
+        weighted=config.variance_reduction.active,
         band_texts=dict(records.BAND_TEXTS),
         account_facts={fact: {name: facts[name][fact] for name in names} for fact in next(iter(facts.values()))},
         # state of a lane group, held about three times over by a step: [lanes, accounts, 3 per market + 4] float64
         working_bytes=3 * 8 * config.execution.lane_paths * accounts * (3 * markets + 4),
+    )
+
+
+def _fields(config: Any) -> tuple[Any, ...]:
+    """The engine's fields; the weight says on how many scrambled nets the paths lie, which intervals must know."""
+    nets = config.variance_reduction.groups
+    return tuple(
+        StoredField(*field, attributes={"nets": nets}) if field.name == "weight" and nets else field
+        for field in records.PATH_FIELDS
     )
 
 
@@ -94,12 +105,13 @@ def summaries(tree: xr.DataTree, config: Any) -> dict[str, xr.Dataset]:
 
 def metric_table(paths: xr.Dataset, config: Any) -> xr.Dataset:
     """`value` (venue, scenario, metric, bound), with unit per metric and note per number."""
-    rows, notes, units = [], [], {}
+    rows, notes, units, sampling = [], [], {}, []
     for v, venue in enumerate(config.venues):
         context = headline.Context(open_interest=open_interest(config, venue))
         for s in range(paths.sizes["scenario"]):
             cell = paths.isel(venue=v, scenario=s).load()
             found = headline.metrics(cell, context)
+            sampling.append(sampling_facts(cell))
             units |= {item.name: item.unit for item in found}
             rows.append({item.name: (item.estimate, item.lower, item.upper) for item in found})
             notes.append({item.name: item.note for item in found})
@@ -112,6 +124,7 @@ def metric_table(paths: xr.Dataset, config: Any) -> xr.Dataset:
             "value": (("venue", "scenario", "metric", "bound"), value),
             "unit": (("metric",), np.array(list(units.values()), dtype=np.str_)),
             "note": (("venue", "scenario", "metric"), text),
+            **{k: (("venue", "scenario"), np.array([f[k] for f in sampling]).reshape(shape[:2])) for k in sampling[0]},
         },
         {
             "venue": paths["venue"].values, "scenario": paths["scenario"].values, "metric": list(units),

@@ -20,6 +20,7 @@ from mcrisk.config.venue import CancellationOutcome
 from mcrisk.engine.simulate import ForcedJumps
 from mcrisk.risk.break_even import break_even, signed
 from mcrisk.risk.intervals import NAN, mean
+from mcrisk.risk.weighted import Plain, Weighted, estimator, paired_mean
 from mcrisk.runs.plan import Variant
 
 HEADLINE, SHOCK = "combined", "valuation_reset"  # varied; jumps are forced in
@@ -49,7 +50,7 @@ def variants(config: Any) -> tuple[Variant, ...]:
             forced = ForcedJumps(tuple(float(j) for j in jumps))
             paths = -(-config.strip_paths // len(jumps)) * len(jumps)  # every size equally often
             found.append(
-                Variant(f"break-even {direction}", venues, where, paths, None, forced, f"forced jumps {direction}")
+                Variant(f"break-even {direction}", venues, where, paths, _plain(config), forced, f"forced jumps {direction}")
             )
     if config.assumption_strip:
         where = (HEADLINE if HEADLINE in names else names[-1],)
@@ -61,6 +62,12 @@ def variants(config: Any) -> tuple[Variant, ...]:
                 if changed != config and concerned:
                     found.append(Variant(f"{item.name} {level}", concerned, where, paths, changed, None, item.text))
     return tuple(found)
+
+
+def _plain(config: Any) -> Any:
+    """The config without variance reduction, or None where it has none: what is forced is not rare."""
+    off = type(config.variance_reduction)()
+    return None if config.variance_reduction == off else config.model_copy(update={"variance_reduction": off})
 
 
 def summaries(cells: xr.Dataset, paths: xr.Dataset, config: Any) -> dict[str, xr.Dataset]:
@@ -76,13 +83,19 @@ def summaries(cells: xr.Dataset, paths: xr.Dataset, config: Any) -> dict[str, xr
 
 def _depleted(cells: xr.Dataset, variant: str, venue: int) -> np.ndarray | None:
     """Whether the fund was gone, per path of a variant [n]; None where the variant was not run."""
+    times = _values(cells, variant, venue, "depletion_time")
+    return None if times is None else np.isfinite(times)
+
+
+def _values(cells: xr.Dataset, variant: str, venue: int, field: str) -> np.ndarray | None:
+    """A number per path of a variant [n]; None where the variant was not run."""
     if variant not in cells["variant"].values:
         return None
-    part = cells["value"].sel(variant=variant, field="depletion_time").isel(venue=venue)
+    part = cells["value"].sel(variant=variant, field=field).isel(venue=venue)
     count = int(cells["paths"].sel(variant=variant))
     rows = part.transpose("scenario", "path").values[:, :count]
     ran = cells["ran"].values[list(cells["variant"].values).index(variant), venue]
-    return np.isfinite(rows[ran][0]) if ran.any() else None
+    return rows[ran][0] if ran.any() else None
 
 
 def _break_even_table(cells: xr.Dataset) -> xr.Dataset:
@@ -108,23 +121,34 @@ def _strip_table(cells: xr.Dataset, paths: xr.Dataset, names: list[str]) -> xr.D
     table = np.full((4, cells.sizes["venue"], len(shown), 2), NAN)
     scenarios = [str(s) for s in paths["scenario"].values]
     where = HEADLINE if HEADLINE in scenarios else scenarios[-1]
-    times = paths["depletion_time"].isel(scenario=scenarios.index(where))
+    whole = paths.isel(scenario=scenarios.index(where))
     for v in range(cells.sizes["venue"]):
-        base = np.isfinite(times.isel(venue=v).values)
+        base = np.isfinite(whole["depletion_time"].isel(venue=v).values)
+        of = estimator(whole[["weight"]].isel(venue=v).load()) if "weight" in whole else Plain()
         for k, item in enumerate(shown):
             for j, level in enumerate(("low", "high")):
                 gone = _depleted(cells, f"{item.name} {level}", v)
                 if gone is None:  # this end is the base, or does not concern the venue
-                    table[:, v, k, j] = (base.mean(), 0.0, 0.0, 0.0)
-                else:
+                    table[:, v, k, j] = (of.mean(base.astype(float)).estimate, 0.0, 0.0, 0.0)
+                elif isinstance(of, Plain):
                     change = mean(gone.astype(float) - base[: len(gone)])
                     table[:, v, k, j] = (gone.mean(), *change)
+                else:
+                    table[:, v, k, j] = _weighted_change(cells, f"{item.name} {level}", v, base, of)
     dims = ("venue", "assumption", "level")
     return xr.Dataset(
         {name: (dims, table[i]) for i, name in enumerate(("value", "difference", "lower", "upper"))},
         {"venue": cells["venue"].values, "assumption": [a.name for a in shown], "level": ["low", "high"]},
         {"metric": METRIC, "scenario": where},
     )
+
+
+def _weighted_change(cells: xr.Dataset, variant: str, venue: int, base: np.ndarray, of: Weighted) -> tuple[float, ...]:
+    """Value of a variant and its difference to the base with an interval, each side with its own weights."""
+    gone, weight = (_values(cells, variant, venue, field) for field in ("depletion_time", "weight"))
+    lost, of = np.isfinite(gone).astype(float), of.first(len(gone))
+    changed = Weighted(weight, of.net, of.level)
+    return changed.mean(lost).estimate, *paired_mean(lost, base[: len(gone)].astype(float), changed, of)
 
 
 # ---------------------------------------------------------------------- changes of a config

@@ -23,7 +23,7 @@ import numpy as np
 import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
-from mcrisk.runs.plan import ACCOUNT_SUMS, Layout, Plan, Variant
+from mcrisk.runs.plan import Layout, Plan, Variant
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 BOUNDS = ("estimate", "lower", "upper")
@@ -89,11 +89,11 @@ def _grow_axis(array: zarr.Array, size: int) -> None:
 def block_arrays(plan: Plan) -> dict[str, tuple[str, tuple[int, ...], tuple[str, ...]]]:
     """Partial sums of a block: name → (dtype, shape, dims) of its part of the array."""
     layout = plan.layout
-    arrays = {name: (dtype, (layout.accounts,), ("account",)) for name, dtype in ACCOUNT_SUMS.items()}
-    arrays["pnl_histogram"] = ("int32", (layout.accounts, layout.pnl_bins), ("account", "pnl_bin"))
+    arrays = {name: (dtype, (layout.accounts,), ("account",)) for name, dtype in layout.account_sums.items()}
+    arrays["pnl_histogram"] = (layout.count_type, (layout.accounts, layout.pnl_bins), ("account", "pnl_bin"))
     for band in layout.band_edges:
         shape = (len(layout.band_times), layout.band_bins(band))
-        arrays[f"band_{band}"] = ("int32", shape, ("time", f"{band}_bin"))
+        arrays[f"band_{band}"] = (layout.count_type, shape, ("time", f"{band}_bin"))
     return arrays
 
 
@@ -267,6 +267,7 @@ class StoredField:
     dtype: str
     unit: str
     text: str
+    attributes: Any = None
 
 
 def stored_plan(root: zarr.Group) -> Plan:
@@ -286,6 +287,7 @@ def stored_plan(root: zarr.Group) -> Plan:
         pnl_unit=str(root["accounts/pnl_mean"].attrs.get("units", "")),
         band_times=root["bands/time"][...],
         band_edges={band: _unpadded(venues, root[f"blocks/band_{band}_edges"][...]) for band in sorted(bands)},
+        weighted="liquidated_squares" in root["blocks"],
     )
     facts = root.attrs
     variants: tuple[Variant, ...] = ()

@@ -7,6 +7,7 @@ import zarr
 
 from mcrisk.errors import RunFailed
 from mcrisk.runs.layout import ACCOUNT_RESULTS, QUANTILES, zarr_settings
+from mcrisk.runs.plan import Plan
 from mcrisk.runs.store import RunStore, failing_clearly
 
 Z95 = 1.959963984540054
@@ -19,7 +20,7 @@ def merge(store: RunStore) -> None:
         for v, venue in enumerate(plan.venues):
             edges = np.asarray(plan.layout.pnl_edges[venue], dtype=np.float64)
             count = len(plan.layout.account_ids[venue])
-            rows = [_account_rows(root, plan.paths, v, s, edges, count) for s in range(len(plan.scenarios))]
+            rows = [_account_rows(root, plan, v, s, edges, count) for s in range(len(plan.scenarios))]
             for name in ACCOUNT_RESULTS:
                 root[f"accounts/{name}"][v] = np.stack([row[name] for row in rows])
             for band, by_venue in plan.layout.band_edges.items():
@@ -54,12 +55,31 @@ def quantiles(histogram: np.ndarray, edges: np.ndarray, probabilities: tuple[flo
     return out
 
 
-def wilson(hits: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """95 % Wilson interval of a probability estimated as hits/n."""
-    p, z2 = hits / n, Z95 * Z95
+def wilson(p: np.ndarray, n: np.ndarray | int) -> tuple[np.ndarray, np.ndarray]:
+    """95 % Wilson interval of a probability estimated as p from (as good as) n independent paths."""
+    z2 = Z95 * Z95
     centre = (p + z2 / (2 * n)) / (1 + z2 / n)
     half = Z95 / (1 + z2 / n) * np.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
     return np.maximum(centre - half, 0.0), np.minimum(centre + half, 1.0)
+
+
+def _effective_paths(p: np.ndarray, squares: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """[accounts] independent paths that would know p as well.
+
+    With fewer than ten effective paths on which it happened: as many as the largest weight allows, what was missed may weigh
+    as much.
+
+    Args:
+        squares: sum of squared weights of the paths on which it happened [accounts]. weight: of all paths [paths].
+    """
+    if (weight == 1.0).all():
+        return np.full(p.shape, float(weight.size))
+    total = weight.sum()
+    variance = (squares * (1.0 - 2.0 * p) + p * p * np.square(weight).sum()) / total**2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        n, hits = p * (1.0 - p) / variance, np.square(p * total) / squares
+    known = (p > 0.0) & (p < 1.0) & (hits >= 10.0)
+    return np.where(known, n, np.minimum(np.where(p * (1.0 - p) > 0.0, n, np.inf), total / weight.max()))
 
 
 def _sum_blocks(array: zarr.Array, v: int, s: int) -> np.ndarray:
@@ -71,28 +91,35 @@ def _sum_blocks(array: zarr.Array, v: int, s: int) -> np.ndarray:
     return total
 
 
-def _account_rows(root: zarr.Group, paths: int, v: int, s: int, edges: np.ndarray, count: int) -> dict[str, np.ndarray]:
+def _account_rows(root: zarr.Group, plan: Plan, v: int, s: int, edges: np.ndarray, count: int) -> dict[str, np.ndarray]:
     """Every variable of /accounts for one cell, [accounts]; NaN beyond the venue's `count` accounts."""
-    sums = {
-        name: _sum_blocks(root[f"blocks/{name}"], v, s)
-        for name in ("liquidated", "deleveraged", "pnl_sum", "pnl_histogram")
-    }
-    stray = sums["pnl_histogram"][:count].sum(axis=-1) != paths
+    names = (*plan.layout.account_sums, "pnl_histogram")
+    sums = {name: _sum_blocks(root[f"blocks/{name}"], v, s) for name in names}
+    weight = root["paths/weight"][v, s].astype(np.float64) if plan.layout.weighted else np.ones(plan.paths)
+    found = sums["pnl_histogram"][:count].sum(axis=-1)
+    total = found[0] if plan.layout.weighted else plan.paths  # of a weighted run: in units of weight
+    stray = found != total
     if stray.any():
         raise RunFailed(
             "the accounts' histograms do not count every path once", f"{int(stray.sum())} of {count} accounts",
             "a block is damaged or the engine is at fault", "run `mcrisk check` on the store",
         )  # fmt: skip
     out = {}
+    unit = total / weight.sum()
+    if abs(unit / np.exp2(np.rint(np.log2(unit))) - 1.0) > 1e-6:
+        raise RunFailed("the accounts' sums do not hold every path's weight once", f"{unit} per unit", None,
+                        "run `mcrisk check` on the store")  # fmt: skip
     for source, name in (("liquidated", "p_liquidated"), ("deleveraged", "p_deleveraged")):
-        out[name] = sums[source] / paths
-        out[f"{name}_lower"], out[f"{name}_upper"] = wilson(sums[source], paths)
+        p = sums[source] / total
+        squares = sums[f"{source}_squares"] / unit if plan.layout.weighted else sums[source]
+        out[name] = p
+        out[f"{name}_lower"], out[f"{name}_upper"] = wilson(p, _effective_paths(p, squares, weight))
     histogram = sums["pnl_histogram"]
     tail = quantiles(histogram, edges, (0.01, 0.05))
-    out |= {"pnl_mean": sums["pnl_sum"] / paths, "pnl_p01": tail[:, 0], "pnl_p05": tail[:, 1]}
+    out |= {"pnl_mean": sums["pnl_sum"] / weight.sum(), "pnl_p01": tail[:, 0], "pnl_p05": tail[:, 1]}
     out["pnl_es05"] = _mean_of_worst(histogram, edges, 0.05)
     counts, middle = histogram[:, : len(edges) - 1], _middles(edges)
-    out["expected_loss"] = (counts * np.maximum(-middle, 0.0)).sum(axis=-1) / paths
+    out["expected_loss"] = (counts * np.maximum(-middle, 0.0)).sum(axis=-1) / total
     for values in out.values():
         values[count:] = np.nan
     return out

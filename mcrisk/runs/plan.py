@@ -16,6 +16,7 @@ from mcrisk.errors import InputError
 
 PROCESS_BYTES = 1300 * 2**20  # peak of a worker that compiles a step, measured; stated, not enforced
 ACCOUNT_SUMS = {"liquidated": "int64", "deleveraged": "int64", "pnl_sum": "float64"}
+SQUARES = {"liquidated_squares": "int64", "deleveraged_squares": "int64"}  # of weights; weighted runs only
 
 
 class PathField(Protocol):
@@ -41,6 +42,7 @@ class Layout:
         band_units: band → unit. band_texts: band → what is counted, for people.
         account_facts: e.g. leverage, notional, side → venue → [accounts]; copied to /accounts for people.
         working_bytes: what the engine needs for one block beyond its results, for the memory statement.
+        weighted: counts are sums of weights, in units of `engine.records.UNIT`.
     """
 
     fields: tuple[PathField, ...]
@@ -53,6 +55,17 @@ class Layout:
     band_texts: dict[str, str] = field(default_factory=dict)
     account_facts: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
     working_bytes: int = 0
+    weighted: bool = False
+
+    @property
+    def account_sums(self) -> dict[str, str]:
+        """Sums per account and their types."""
+        return {**ACCOUNT_SUMS, **SQUARES} if self.weighted else ACCOUNT_SUMS
+
+    @property
+    def count_type(self) -> str:
+        """Type of the counts in histograms."""
+        return "int64" if self.weighted else "int32"
 
     @property
     def accounts(self) -> int:
@@ -162,8 +175,9 @@ class Plan:
         """Results of one block before compression, bytes."""
         layout = self.layout
         per_path = sum(np.dtype(f.dtype).itemsize for f in layout.fields)
-        account = sum(np.dtype(t).itemsize for t in ACCOUNT_SUMS.values()) + 4 * layout.pnl_bins
-        bands = sum(4 * len(layout.band_times) * layout.band_bins(b) for b in layout.band_edges)
+        size = np.dtype(layout.count_type).itemsize
+        account = sum(np.dtype(t).itemsize for t in layout.account_sums.values()) + size * layout.pnl_bins
+        bands = sum(size * len(layout.band_times) * layout.band_bins(b) for b in layout.band_edges)
         return self.block_paths * per_path + layout.accounts * account + bands
 
     def store_bytes(self) -> int:
@@ -171,7 +185,7 @@ class Plan:
         per_path = sum(np.dtype(f.dtype).itemsize for f in self.layout.fields)
         cells = len(self.venues) * len(self.scenarios)
         rows = cells * self.paths * per_path
-        files = len(self.layout.fields) + len(ACCOUNT_SUMS) + len(self.layout.band_edges) + 4
+        files = len(self.layout.fields) + len(self.layout.account_sums) + len(self.layout.band_edges) + 4
         sums = (self.block_bytes() - self.block_paths * per_path) // 3 + 2048 * files
         extra = sum(len(v.venues) * len(v.scenarios) * v.paths for v in self.variants) * 8 * len(self.variant_fields)
         return rows + cells * self.blocks_per_cell * sums + extra + 2**20

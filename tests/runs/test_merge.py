@@ -47,5 +47,5 @@ def test_mean_of_the_worst_takes_part_of_the_border_bin():
 @pytest.mark.parametrize(("hits", "n"), [(0, 2048), (5, 100), (100, 100)])
 def test_wilson_matches_statsmodels(hits, n):
     proportion = pytest.importorskip("statsmodels.stats.proportion")
-    low, high = wilson(np.array([hits]), n)
+    low, high = wilson(np.array([hits / n]), n)
     np.testing.assert_allclose([low[0], high[0]], proportion.proportion_confint(hits, n, method="wilson"), atol=1e-12)
