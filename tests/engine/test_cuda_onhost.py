@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
+import sys
+import types
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mcrisk.engine.cuda import kernel, onhost
+from mcrisk.engine.cuda import device, kernel, onhost
 from mcrisk.engine.native import compile as compiler
 from mcrisk.engine.native import run
 from mcrisk.engine.native.slots import Slots, Source
@@ -97,10 +100,10 @@ def test_every_form_of_statement_equals_native():
     rng = np.random.default_rng(3)
     args = (rng.normal(size=40), rng.normal(size=40), rng.integers(-9, 60, 40).astype(np.int32),
             rng.integers(0, 2**32, 40).astype(np.uint32), np.float64(0.3))
-    native, device = programs(every_form, args)
-    for got, want in zip(device(jax.tree.leaves(args), [], 1), native(jax.tree.leaves(args), [], 1), strict=True):
+    native, program = programs(every_form, args)
+    for got, want in zip(program(jax.tree.leaves(args), [], 1), native(jax.tree.leaves(args), [], 1), strict=True):
         assert same_bits(got, want)
-    text = device.source.for_target(CUDA)
+    text = program.source.for_target(CUDA)
     code = re.sub(r"/\*.*?\*/", "", text, flags=re.S)
     assert not [word for word in HOST_ONLY if word in code]
 
@@ -115,15 +118,71 @@ def test_launches_do_not_change_a_path(monkeypatch):
     source, _ = generate(path_sums, jax.ShapeDtypeStruct((30,), np.float64), (jax.ShapeDtypeStruct((), np.float64),))
     number = np.arange(500.0)
     want = run.Program(source, None)([table], [number], 500)
-    device = onhost.HostProgram(source, None)
-    assert_same(device([table], [number], 500), want)
+    program = onhost.HostProgram(source, None)
+    assert_same(program([table], [number], 500), want)
     monkeypatch.setattr(onhost.Host, "threads", kernel.BLOCK)    # one block: every thread takes eight paths
-    assert_same(device([table], [number], 500), want)
+    assert_same(program([table], [number], 500), want)
     monkeypatch.setattr(onhost.Host, "memory", 8 * source.arena * kernel.BLOCK + 8 * 70 * (len(source.lanes) + 33))
     shape = kernel.plan(source, 500, kernel.BLOCK, onhost.Host.memory)
     assert shape.paths < 100 and shape.blocks == 1
-    assert_same(device([table], [number], 500), want)
-    assert_same(device([table + 1.0], [number], 500), run.Program(source, None)([table + 1.0], [number], 500))
+    assert_same(program([table], [number], 500), want)
+    assert_same(program([table + 1.0], [number], 500), run.Program(source, None)([table + 1.0], [number], 500))
+
+
+class Acted(np.ndarray):
+    """An array with an address where CuPy has it."""
+
+    @property
+    def data(self):
+        return types.SimpleNamespace(ptr=self.ctypes.data)
+
+
+class ActedModule:
+    """CuPy's compiled module, compiled for the host."""
+
+    num_regs = 100
+
+    def __init__(self, code, options, backend):
+        assert "--fmad=false" in options and backend == "nvrtc"
+        if "refuse" in code:
+            raise ActedError("line one\nk.cu(3): error: no such thing\nmore")
+        self.library = onhost.load(code)
+
+    def get_function(self, name):
+        assert name == "mcrisk_run"
+        return self
+
+    def __call__(self, grid, block, args):
+        inputs, outs, count, arena = args
+        assert isinstance(count, np.int64) and inputs.dtype == outs.dtype == np.uint64
+        at = [ctypes.c_void_p(a.ctypes.data) for a in (inputs, outs, arena)]
+        self.library.launch(*grid, *block, *at[:2], ctypes.c_int64(count), at[2])
+
+
+class ActedError(Exception):
+    """CuPy's CompileException."""
+
+
+def test_the_calls_of_cupy(monkeypatch):
+    """`Device` against a CuPy of our own: what is compiled with which options, and what a launch hands over."""
+    cupy = types.ModuleType("cupy")
+    properties = {"name": b"A GPU", "major": 9, "minor": 0, "multiProcessorCount": 4, "totalGlobalMem": 1 << 30}
+    runtime = types.SimpleNamespace(getDeviceProperties=lambda i: properties, memGetInfo=lambda: (1 << 30, 2 << 30))
+    cupy.cuda = types.SimpleNamespace(runtime=runtime, Device=lambda: types.SimpleNamespace(id=0),
+                                      compiler=types.SimpleNamespace(CompileException=ActedError))
+    cupy.asarray, cupy.zeros = (lambda a: np.array(a).view(Acted)), (lambda *a: np.zeros(*a).view(Acted))
+    cupy.asnumpy, cupy.RawModule = (lambda a: a.view(np.ndarray)), ActedModule
+    cupy.get_default_memory_pool = lambda: types.SimpleNamespace(free_all_blocks=lambda: None)
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    monkeypatch.setattr(device, "environment", lambda: "a GPU")
+    table, number = np.linspace(0.0, 1.0, 30), np.arange(300.0)
+    source, _ = generate(path_sums, jax.ShapeDtypeStruct((30,), np.float64), (jax.ShapeDtypeStruct((), np.float64),))
+    program = kernel.CudaProgram(source, None)
+    assert program.device.threads == 4 * 640   # 65,536 registers, 100 per thread, whole blocks
+    assert_same(program([table], [number], 300), run.Program(source, None)([table], [number], 300))
+    with pytest.raises(RunFailed, match="NVRTC") as caught:
+        device.Device("refuse")
+    assert "no such thing" in str(caught.value) and "line one" not in str(caught.value)
 
 
 def test_memory_of_a_launch_is_planned_and_bounded():

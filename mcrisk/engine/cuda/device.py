@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from mcrisk.errors import RunFailed
+
 OPTIONS = ("--fmad=false", "-std=c++17")   # no fused multiply-adds: the host's rounding
 REGISTERS = 65_536                         # of a multiprocessor, all architectures since 2012
 GROUP = 64                                 # threads that come and go together: a block
@@ -80,7 +82,14 @@ class Device:
 
         self.arrays = cupy
         # CuPy adds --gpu-architecture of the current device and keeps compiled modules in its own cache
-        self.kernel = cupy.RawModule(code=text, options=OPTIONS, backend="nvrtc").get_function("mcrisk_run")
+        try:
+            self.kernel = cupy.RawModule(code=text, options=OPTIONS, backend="nvrtc").get_function("mcrisk_run")
+        except cupy.cuda.compiler.CompileException as error:
+            errors = [line for line in str(error).splitlines() if "error" in line]
+            raise RunFailed(
+                "NVRTC could not compile the generated kernel", environment(), "\n".join(errors[:5]) or str(error)[:600],
+                "report this with `mcrisk backends`, and use --backend native meanwhile",
+            ) from error
         here = facts()
         resident = max(GROUP, min(2048, REGISTERS // max(1, self.kernel.num_regs) // GROUP * GROUP))
         self.threads = here.multiprocessors * resident   # that the device holds at a time

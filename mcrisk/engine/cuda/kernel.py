@@ -85,8 +85,9 @@ class CudaProgram:
     def _run(self, common: list, lanes: list[np.ndarray], first: int, count: int, shape: Launch) -> list[np.ndarray]:
         xp = self.device.arrays
         single = [xp.asarray(a) for a in slot_arrays(self.source, None, [a[first:first + count] for a in lanes])]
-        outs = [xp.empty((count, spec.slots), spec.word) for spec in self.source.outs]
-        arena = xp.empty(shape.threads * self.source.arena, np.float64)
+        # zeros: rows are padded, vectors read the padding, and a memory checker could not tell that from a fault
+        outs = [xp.zeros((count, spec.slots), spec.word) for spec in self.source.outs]
+        arena = xp.zeros(shape.threads * self.source.arena, np.float64)
         self.device.launch(shape.blocks, BLOCK, common + single, outs, count, arena)
         return [self.device.fetch(a) for a in outs]
 

@@ -72,6 +72,7 @@ class Host:
         return self.memory
 
     def launch(self, blocks: int, threads: int, inputs: list, outs: list, count: int, arena: Any) -> None:
+        arena.fill(np.nan)   # nothing may depend on what scratch memory held before
         pointers = lambda arrays: (ctypes.c_void_p * max(len(arrays), 1))(*[a.ctypes.data for a in arrays])  # noqa: E731
         self.library.launch(blocks, threads, pointers(inputs), pointers(outs), ctypes.c_int64(count),
                             ctypes.c_void_p(arena.ctypes.data))
