@@ -113,7 +113,8 @@ def reproduce_section(run: Run, cells: figures.Cells) -> Section:
         ("paths per venue and scenario", fmt.count(run.n_paths)),
         ("conservation residual, worst", f"{residual:.2e}" if fmt.known(residual) else fmt.NOT_RESOLVED),
     ]
-    for key in ("fingerprint", "seed", "git" if run.attrs.get("git") else "git_commit", "backend", "hardware", "versions", "timings"):
+    commit = "git" if run.attrs.get("git") else "git_commit"
+    for key in ("fingerprint", "seed", commit, "backend", "hardware", "versions", "timings"):
         if run.attrs.get(key) not in (None, "", {}):
             rows.append((key.replace("_", " "), _flat(run.attrs[key])))
     for row in rows:
