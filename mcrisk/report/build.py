@@ -29,7 +29,7 @@ from mcrisk.report.answer import Answer, find_answer
 from mcrisk.report.cells import summarise_run
 from mcrisk.report.compare import Comparison, compare, sentence
 from mcrisk.report.ledgers import Told
-from mcrisk.report.model import Section, Table
+from mcrisk.report.model import Figure, Section, Table
 from mcrisk.report.source import Run
 
 FORMATS = ("html", "md", "json")
@@ -50,6 +50,7 @@ class Page:
     rules: Table
     counts: dict[str, int]
     sections: list[Section]
+    first: Figure  # the chart of the first screen
     since: str = ""  # what changed since an earlier run, one sentence
 
 
@@ -142,6 +143,7 @@ def build(run: Run, since: Comparison | None = None, told: Sequence[Told] = ()) 
         ("venues", fmt.count(len(run.venues))),
         ("scenarios", fmt.count(len(run.scenarios))),
         ("paths per cell", fmt.count(run.n_paths)),
+        ("compared with", f"{since.old.name}, see below" if since is not None else "no earlier run (--previous)"),
     ]
     chapters = [
         *([compare_page.section(since)] if since is not None else []),
@@ -157,16 +159,18 @@ def build(run: Run, since: Comparison | None = None, told: Sequence[Told] = ()) 
         sections.strip_section(run),
         sections.reproduce_section(run, cells),
     ]
+    answer = find_answer(run, judged)
     return Page(
         run,
         fmt.clean(run.config.get("title") or run.name),
-        find_answer(run, judged),
+        answer,
         who,
         facts,
         headline.verdict_table(run, judged),
         headline.limit_rules(run),
         headline.verdict_counts(judged),
         chapters,
+        figures.first_screen(run, cells, answer.venue),
         f"Since {since.old.name} ({since.old.path}): {sentence(since)}" if since is not None else "",
     )
 

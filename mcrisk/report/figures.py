@@ -45,6 +45,24 @@ def label(name: str) -> str:
     return name.replace("_", " ")
 
 
+def exceedance_panel(run: Run, cells: Cells, venue: VenueInfo) -> Panel:
+    """P(deficit > x) at one venue, a line per scenario, fund and backstop as vertical lines."""
+    lines = [(style, cells[venue.index, s].exceed) for s, style in scenario_styles(run).items()]
+    fund, layers = venue.fund / venue.open_interest, (venue.fund + venue.backstop) / venue.open_interest
+    marks = [(fund, "fund")] if fund > 0 else []
+    marks += [(layers, "fund + backstop" if fund > 0 else "backstop")] if venue.backstop > 0 else []
+    drawn = charts.exceedance(venue.name, lines, run.n_paths, marks, "deficit, % of one-sided open interest")
+    return Panel(venue.name, drawn, "" if layers > 0 else "No fund and no backstop: every deficit lands on traders.")
+
+
+def first_screen(run: Run, cells: Cells, name: str) -> Figure:
+    """The one chart beside the answer: the deficit at the venue that worries most. Its numbers stand below."""
+    venue = next(v for v in run.venues if v.name == name)
+    panel, styles = exceedance_panel(run, cells, venue), scenario_styles(run)
+    legend = [(styles[s], label(run.scenarios[s])) for s in styles]
+    return Figure("first", f"{venue.name}: how large is the hole", panel.note, [panel], legend)
+
+
 def exceedance_figure(run: Run, cells: Cells) -> Figure:
     """P(deficit > x) per venue, a line per scenario."""
     styles, panels = scenario_styles(run), []
@@ -55,17 +73,7 @@ def exceedance_figure(run: Run, cells: Cells) -> Figure:
         has_intervals=True,
     )
     for venue in run.venues:
-        lines = [(styles[s], cells[venue.index, s].exceed) for s in styles]
-        fund, layers = venue.fund / venue.open_interest, (venue.fund + venue.backstop) / venue.open_interest
-        marks = [(fund, "fund")] if fund > 0 else []
-        marks += [(layers, "fund + backstop" if fund > 0 else "backstop")] if venue.backstop > 0 else []
-        panels.append(
-            Panel(
-                venue.name,
-                charts.exceedance(venue.name, lines, run.n_paths, marks, "deficit, % of one-sided open interest"),
-                "" if layers > 0 else "No fund and no backstop: every deficit lands on traders.",
-            )
-        )
+        panels.append(exceedance_panel(run, cells, venue))
         for s, name in enumerate(run.scenarios):
             rows = cells[venue.index, s].exceed[grid_positions()]
             table.add(
