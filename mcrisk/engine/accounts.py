@@ -99,7 +99,7 @@ def account_stage(rules: Rulebook, markets: Markets, ref: Reference, stage: Stag
     lost = (accounts.liquidated | accounts.deleveraged) & ~before
     lost_share = jnp.sum(jnp.where(lost, ref.depth_share, 0.0))
     flows = flows._replace(makers_lost=jnp.broadcast_to(lost_share, shape.shape))
-    carry = look_again(stage, carry, accounts)
+    carry = look_again(stage, carry, accounts, flows)
     carry, accounts = _restrike(rules, markets, ref, stage, carry, accounts)
     tally = carry.tally._replace(account_stages=carry.tally.account_stages + 1)
     margins = all_margins(rules, accounts, stage.views, stage.units)

@@ -18,10 +18,10 @@ from mcrisk.engine.state import Accounts, Guard, PathCarry
 from mcrisk.rules.fills import best_price
 from mcrisk.rules.liquidation import fee_rate
 from mcrisk.rules.margin import Tiers, maintenance_margin, quiet_band
-from mcrisk.rules.types import NO_SETTLE, POST
+from mcrisk.rules.types import NO_SETTLE, POST, SETTLED
 
 if TYPE_CHECKING:
-    from mcrisk.engine.accounts import Stage
+    from mcrisk.engine.accounts import Flows, Stage
 
 FUNDING_SLACK = 2e-3   # of the mark; performance.md 5.2 found the optimum flat around it
 LATENT_STEP = 0.995    # the latent deficit is looked at whenever the executable price makes a new extreme by 0.5 %
@@ -116,16 +116,21 @@ def latent_due(guard: Guard, stage_rows, live: Array) -> Array:
     return live & (low | high)
 
 
-def look_again(stage: Stage, carry: PathCarry, accounts: Accounts) -> PathCarry:
-    """Where due, measure the latent deficit: Σ negative equities at the executable price of accounts still open."""
-    rows = stage.rows
-    bid = jnp.where(rows.bid.present, best_price(rows.bid, 1.0), stage.views.mark)
-    ask = jnp.where(rows.ask.present, best_price(rows.ask, -1.0), stage.views.mark)
+def look_again(stage: Stage, carry: PathCarry, accounts: Accounts, flows: Flows) -> PathCarry:
+    """Where due, measure the latent deficit: Σ negative equities at the executable price of accounts still open.
+
+    The price is the one the row leaves behind, its own fills included: the next row's would depend on how far off it is.
+    """
+    bids = stage.rows.bid._replace(consumed=stage.rows.bid.consumed + flows.sold)
+    asks = stage.rows.ask._replace(consumed=stage.rows.ask.consumed + flows.bought)
+    bid = jnp.where(bids.present, best_price(bids, 1.0), stage.views.mark)
+    ask = jnp.where(asks.present, best_price(asks, -1.0), stage.views.mark)
+    live = stage.views.phase != SETTLED
+    due = stage.latent_due | live & (bids.present & (bid < carry.guard.latent_bid) | asks.present & (ask > carry.guard.latent_ask))
     price = jnp.where(accounts.quantity > 0.0, bid[:, None], ask[:, None])
     worth = accounts.collateral + jnp.sum(accounts.quantity * (price - accounts.entry), axis=0)
     held = jnp.any(accounts.quantity != 0.0, axis=0)
     deficit = jnp.sum(jnp.where(held, jnp.maximum(-worth, 0.0), 0.0))
-    due = stage.latent_due
     latent = jnp.where(jnp.any(due), jnp.maximum(carry.tally.latent_deficit, deficit), carry.tally.latent_deficit)
     guard = carry.guard._replace(
         latent_bid=jnp.where(due, jnp.minimum(carry.guard.latent_bid, bid * LATENT_STEP), carry.guard.latent_bid),

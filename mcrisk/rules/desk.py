@@ -21,6 +21,7 @@ from mcrisk.rules.types import BookSide
 
 DUST = 1e-11  # of a position's notional: what float64 leaves when a balance should be zero
 WHOLE = 1.0 - 1e-12  # closing this share of a position is closing it
+_HALVINGS = 32  # of a batch, to find its clearing quantity
 
 
 class Desk(NamedTuple):
@@ -162,9 +163,32 @@ def batch(side: BookSide, want: Array, worst: Array, floor: Array | None, limit:
     room = capacity(side, limit, sign)
     price = mean_price(side, jnp.minimum(jnp.sum(want), room), sign)
     if floor is not None:
-        want = jnp.where(sign * (price - floor) >= 0.0, want, 0.0)
+        wait = (want > 0.0) & (sign * (price - floor) < 0.0)
+        want, room = lax.cond(jnp.any(wait), lambda: _clear(side, want, floor, room, sign), lambda: (want, room))
         price = mean_price(side, jnp.minimum(jnp.sum(want), room), sign)
     return _served(want, worst, room), price
+
+
+def _clear(side: BookSide, want: Array, floor: Array, room: Array, sign: float) -> tuple[Array, Array]:
+    """The call auction of a batch: orders willing at its clearing price [A], and how much of them fits at that price.
+
+    The cleared quantity is the largest whose mean price still finds as many willing contracts. Dropping at once everybody
+    whose floor the price of *all* orders misses would leave a coarse row with fewer fills than two fine ones.
+    """
+    willing = lambda price: jnp.where(sign * (price - floor) >= 0.0, want, 0.0)  # noqa: E731
+
+    def halve(_, bounds):
+        low, high = bounds
+        middle = 0.5 * (low + high)
+        enough = jnp.sum(willing(mean_price(side, middle, sign))) >= middle
+        return jnp.where(enough, middle, low), jnp.where(enough, high, middle)
+
+    most = jnp.minimum(jnp.sum(want), room)
+    cleared = lax.fori_loop(0, _HALVINGS, halve, (jnp.zeros_like(most), most))[0]
+    orders = willing(mean_price(side, cleared, sign))
+    together = mean_price(side, jnp.minimum(jnp.sum(orders), room), sign)
+    content = jnp.all((orders == 0.0) | (sign * (together - floor) >= 0.0))  # then nobody has to be filled in part
+    return orders, jnp.where(content, room, jnp.minimum(cleared, room))
 
 
 def _served(want: Array, worst: Array, room: Array) -> Array:

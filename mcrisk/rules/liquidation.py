@@ -33,7 +33,7 @@ from mcrisk.rules.desk import (
     to_outside,
     zero_equity_price,
 )
-from mcrisk.rules.fills import best_price
+from mcrisk.rules.fills import best_price, capacity
 from mcrisk.rules.margin import Tiers, maintenance_margin, measure_of, tier_number
 from mcrisk.rules.queue import queue_fill
 
@@ -177,20 +177,24 @@ def _assign(p, desk: Desk, ctx: Ladder, full: Array, worst: Array) -> Desk:
 
 
 def _covered(p, desk: Desk, full: Array, worst: Array) -> Desk:
-    """Sell what is left up to a fixed distance from the best price; the fund pays what that costs beyond z."""
+    """Sell what is left; no order goes further than a fixed distance from the best price; the fund pays beyond z.
+
+    The distance bounds each account's own order, not the batch: orders of a row are sent one after the other, each from
+    the best price it finds. Bounding the batch would let a coarse row sell less than two fine ones.
+    """
     z = zero_equity_price(desk)
-    size = jnp.where(full, jnp.abs(desk.quantity), 0.0)
-    lower = jnp.maximum(desk.lower, best_price(desk.bid, 1.0) * (1.0 - p.covered_max_edge))
-    upper = jnp.minimum(desk.upper, best_price(desk.ask, -1.0) * (1.0 + p.covered_max_edge))
     is_long = desk.quantity > 0.0
-    sold, bid = batch(desk.bid, jnp.where(is_long, size, 0.0), worst, None, lower, 1.0)
-    bought, ask = batch(desk.ask, jnp.where(is_long, 0.0, size), worst, None, upper, -1.0)
+    reach_bid = capacity(desk.bid, best_price(desk.bid, 1.0) * (1.0 - p.covered_max_edge), 1.0)
+    reach_ask = capacity(desk.ask, best_price(desk.ask, -1.0) * (1.0 + p.covered_max_edge), -1.0)
+    size = jnp.where(full, jnp.minimum(jnp.abs(desk.quantity), jnp.where(is_long, reach_bid, reach_ask)), 0.0)
+    sold, bid = batch(desk.bid, jnp.where(is_long, size, 0.0), worst, None, desk.lower, 1.0)
+    bought, ask = batch(desk.ask, jnp.where(is_long, 0.0, size), worst, None, desk.upper, -1.0)
     size = sold + bought
     # what selling all that fits would cost beyond z; selling a part of it costs less per contract, never more
     loss = jnp.maximum(jnp.sign(desk.quantity) * (z - jnp.where(is_long, bid, ask)), 0.0) * size
     want = size * jnp.where(loss > 0.0, payable(loss, means(desk)), 1.0)
     before = desk
-    desk, filled = fill(desk, want, worst, None, jnp.float64(0.0), lower=lower, upper=upper)
+    desk, filled = fill(desk, want, worst, None, jnp.float64(0.0))
     # the sold part must not eat into what the unsold part is worth: bring the account back to zero equity at z
     side = jnp.sign(before.quantity)
     price = (desk.collateral - before.collateral) / jnp.where(filled > 0.0, side * filled, 1.0) + before.entry
