@@ -244,7 +244,7 @@ class Segment(Model):
 class Grid(Model):
     """Coarse – fine around the main event – coarse; as many steps on every path: `configs/grids/NAME.yaml`."""
 
-    name: str = Field("default", pattern=NAME)
+    name: str = Field("coarse", pattern=NAME)
     horizon: Annotated[Seconds, Field(gt=0)] = 30 * 86400.0
     before: Annotated[int, Field(ge=1)] = 75  # coarse steps before the zoom
     approach: tuple[Segment, ...] = (Segment(duration=10800.0, steps=9), Segment(duration=600.0, steps=5))

@@ -18,7 +18,7 @@ from mcrisk.risk.intervals import Interval
 TINY = {
     "name": "tiny", "run": "quickstart", "venue": "kraken-preipo", "scenario": "valuation_reset", "paths": 64,
     "check_paths": 64, "trials": 3, "batch": 3, "held_out": ["squeeze"],
-    "set": ["book.accounts=120", "book.variant=high", "execution.lane_paths=64", "execution.block_paths=64"],
+    "set": ["grid=coarse", "book.accounts=120", "book.variant=high", "execution.lane_paths=64", "execution.block_paths=64"],
     "variables": [{"name": "fund", "fields": ["fund.initial"], "low": 0.0002, "high": 0.3, "log": True}],
     "objectives": [{"metric": "fund_size"}],
     "constraints": [{"metric": "p_fund_depleted", "at_most": 0.9}],
@@ -106,3 +106,33 @@ def test_over_fitting_is_said_aloud():
     venue = load_venue("kraken-preipo")
     text = deciding.summary(deciding.Decision(spec, [trial], trial, [trial], venue, venue, checks, None))
     assert "Over-fitted: p_fund_depleted" in text
+
+
+@pytest.mark.slow
+def test_the_known_optimum_of_a_toy_venue_is_found_and_held_against_fresh_seeds(tmp_path):
+    """One decision, the fund: the cheapest allowed one is where the count of depleted paths falls below what the upper
+    bound admits. Found here by bisection on the same draws, then by the search."""
+    from mcrisk.risk.intervals import wilson
+
+    limit, n = 0.3, 128
+    file = write(tmp_path, paths=n, check_paths=256, trials=32, batch=8, held_out=["squeeze"],
+                 constraints=[{"metric": "p_fund_depleted", "at_most": limit}])  # fmt: skip
+    study, run, venue = load_study(file)
+
+    def allowed(fund):
+        hits = evaluate(job(run, candidate(venue, study, {"fund": fund}), study.scenario, n)).samples["p_fund_depleted"].sum()
+        return wilson(int(hits), n).upper <= limit
+
+    low, high = 0.0002, 0.3
+    assert not allowed(low) and allowed(high)
+    while high / low > 1.02:
+        middle = (low * high) ** 0.5
+        low, high = (low, middle) if allowed(middle) else (middle, high)
+    assert execute(["calibrate", file, "--out", str(tmp_path / "out")]) == 0
+    chosen = load_venue(str(tmp_path / "out" / "kraken-preipo-tiny.yaml")).fund.initial
+    assert low <= chosen <= 1.25 * high
+    page = (tmp_path / "out" / "calibration.md").read_text()
+    rows = [line for line in page.splitlines() if "| p_fund_depleted |" in line]
+    assert [row.split(" | ")[0].strip("| ") for row in rows] == [
+        "tuned on: valuation_reset", "fresh seed: valuation_reset", "held out: squeeze"]  # fmt: skip
+    assert all(row.count("[") >= 3 for row in rows)  # recommended, now, difference: each with its interval

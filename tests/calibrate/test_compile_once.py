@@ -11,7 +11,7 @@ from mcrisk.engine import build
 from mcrisk.engine.native import compile as compiler
 from mcrisk.engine.native import run as native
 
-SMALL = ["venues=[kraken-preipo]", "scenarios=[valuation_reset]", "book.accounts=120", "book.variant=high",
+SMALL = ["grid=coarse", "venues=[kraken-preipo]", "scenarios=[valuation_reset]", "book.accounts=120", "book.variant=high",
          "execution.lane_paths=64", "execution.block_paths=64"]  # fmt: skip
 INPUTS = [
     Input(name="band", fields=("venues.kraken-preipo.pre.mark.band",), low=0.001, high=0.1, log=True),

@@ -14,7 +14,7 @@ from mcrisk import paths as model
 from mcrisk.config.load import load_config
 from mcrisk.engine import build, records, simulate
 
-SMALL = ("book.accounts=40", "execution.lane_paths=32", "execution.block_paths=32", "execution.backend=jax")
+SMALL = ("grid=coarse", "book.accounts=40", "execution.lane_paths=32", "execution.block_paths=32", "execution.backend=jax")
 TWO_MARKETS = ("markets=[{name: one, prices: near}, {name: two, prices: near, initial_price: 80}]",)
 
 

@@ -12,7 +12,7 @@ from mcrisk.engine.native import compile as compiler
 from mcrisk.engine.native import run
 from mcrisk.errors import InputError
 
-SMALL = ("book.accounts=60", "paths=64")
+SMALL = ("grid=coarse", "book.accounts=60", "paths=64")
 TWO = ("markets=[{name: one, prices: near}, {name: two, prices: near, initial_price: 80}]",)
 VENUES = ("kraken-preipo", "tradexyz-ipop", "hyperliquid-hyperp", "okx-prelaunch-futures", "okx-premarket-perp",
           "okx-preipo-perp", "binance-premarket", "binance-preipo")

@@ -11,7 +11,7 @@ from mcrisk.engine.simulate import prepare, run_block
 from mcrisk.errors import InputError
 
 CALM = (0.3, 0.6, 1.2)
-SMALL = ["venues=[kraken-preipo]", "scenarios=[valuation_reset]", "book.accounts=120", "book.variant=high",
+SMALL = ["grid=coarse", "venues=[kraken-preipo]", "scenarios=[valuation_reset]", "book.accounts=120", "book.variant=high",
          "execution.lane_paths=64", "execution.block_paths=64"]  # fmt: skip
 
 

@@ -14,7 +14,8 @@ from mcrisk.engine.build import run_lanes
 from .given import VENUES
 
 LANES = 32
-SMALL = ("book.accounts=60", f"execution.lane_paths={LANES}", f"execution.block_paths={LANES}", "execution.backend=jax")
+SMALL = ("grid=coarse", "book.accounts=60", f"execution.lane_paths={LANES}", f"execution.block_paths={LANES}",
+         "execution.backend=jax")  # fmt: skip
 SCENARIOS = ("valuation_reset", "cancellation", "squeeze")
 # one venue per ladder in every run; a venue costs two compilations of half a minute
 QUICK = ("binance-preipo", "hyperliquid-hyperp", "kraken-preipo", "okx-prelaunch-futures")

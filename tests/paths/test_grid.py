@@ -16,7 +16,7 @@ from mcrisk.config.scenario import Grid, Segment
 
 from .worlds import SHORT, params
 
-GRIDS = [load_model(Grid, "grids", name) for name in ("default", "fine")] + [SHORT]
+GRIDS = [load_model(Grid, "grids", name) for name in ("default", "fine", "coarse")] + [SHORT]
 
 
 @pytest.mark.parametrize("grid", GRIDS, ids=lambda grid: grid.name)
@@ -43,13 +43,10 @@ def test_every_event_leaves_room_for_the_zoom(grid):
     assert p.window_start + p.window_length <= grid.horizon - grid.post_window
 
 
-def test_fine_grid_is_the_default_with_every_step_halved():
-    default, fine, _ = GRIDS
-    events = np.array([3e5, 1e6, 2.1e6])
-    np.testing.assert_allclose(
-        paths.times_numpy(fine, events)[:, ::2], paths.times_numpy(default, events), rtol=1e-14, atol=1e-8
-    )
-    assert default.steps == 300 and fine.steps == 600
+def test_fine_grid_is_the_default_with_every_step_around_the_event_halved():
+    default, fine = GRIDS[:2]
+    np.testing.assert_allclose(paths.zoom_offsets(fine)[::2], paths.zoom_offsets(default), rtol=1e-14, atol=1e-9)
+    assert default.steps == 972 and (fine.before, fine.after) == (default.before, default.after)
 
 
 def test_zoom_offsets_contain_the_event():

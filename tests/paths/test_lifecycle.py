@@ -18,7 +18,7 @@ from mcrisk.rules.types import CANCELLED, EXPIRED, NO_SETTLE
 
 from .worlds import calm_scenario, liquidity, mean_within, params, price, scenario
 
-DEFAULT = load_model(Grid, "grids", "default")
+COARSE = load_model(Grid, "grids", "coarse")
 NEVER = 0.5 * paths.NEVER
 COUNT = 50_000
 
@@ -35,7 +35,7 @@ def plans(p, count=COUNT, market="SPCX", venue="v", seed=3, forced=None):
 
 
 def world(name="combined", venue="kraken-preipo", book="thin", company="near", **more):
-    return params(price(company), liquidity(book), scenario(name), venue=venue, grid=DEFAULT, **more)
+    return params(price(company), liquidity(book), scenario(name), venue=venue, grid=COARSE, **more)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_branches_come_with_their_probability(company, shares):
 
 def test_probabilities_follow_the_horizon():
     """A constant hazard: the chance that nothing happens in 15 days is the root of that in 30."""
-    half = DEFAULT.model_copy(update={"horizon": 15 * 86400.0})
+    half = COARSE.model_copy(update={"horizon": 15 * 86400.0})
     p = params(happening=scenario("combined"), grid=half).plan
     quiet = np.sqrt(0.67)
     np.testing.assert_allclose(np.diff(p.branch), np.array([0.20, 0.06, 0.06, 0.01]) / 0.33 * (1 - quiet), rtol=1e-9)
@@ -72,7 +72,7 @@ def test_event_times_are_uniform_in_the_window():
 
 def test_event_times_with_a_hazard_are_a_cut_exponential():
     reset = scenario("valuation_reset", event_time={"lead": 129600.0, "tail": 302400.0, "mean": 864000.0})
-    plan = plans(params(happening=reset, grid=DEFAULT))
+    plan = plans(params(happening=reset, grid=COARSE))
     x, rate = (plan.event_time - 129600.0) / (25 * 86400.0), 2.5
     assert stats.kstest(x, lambda t: (1 - np.exp(-rate * t)) / (1 - np.exp(-rate))).pvalue > 1e-5
 
@@ -83,8 +83,8 @@ def test_listings_fall_on_trading_days_at_crossing_time():
     weekday, hour = (np.floor(local) + 3) % 7, (local % 1) * 24
     assert (plan.code == codes.LISTING).all() and (plan.listing_time == plan.event_time).all()
     assert (weekday < 5).all() and hour.min() >= 11 - 1e-6 and hour.max() <= 13.5 + 1e-6
-    assert plan.event_time.min() >= DEFAULT.pre_window
-    assert plan.event_time.max() <= DEFAULT.horizon - DEFAULT.post_window
+    assert plan.event_time.min() >= COARSE.pre_window
+    assert plan.event_time.max() <= COARSE.horizon - COARSE.post_window
     np.testing.assert_allclose(plan.conversion_time - plan.listing_time, 3600.0)
 
 
@@ -125,7 +125,7 @@ def test_cancellation_has_three_moments():
 def test_a_venue_clock_ends_a_delayed_market():
     late = scenario("ipo_delay")
     late = late.model_copy(update={"delay": late.delay.model_copy(update={"clock_at_start": 170 * 86400.0})})
-    plan = plans(params(happening=late, venue="okx-premarket-perp", grid=DEFAULT))
+    plan = plans(params(happening=late, venue="okx-premarket-perp", grid=COARSE))
     notice = load_venue("okx-premarket-perp").settlement.notice
     ended = plan.settle_code == CANCELLED
     assert 0.9 < ended.mean() < 1
@@ -205,7 +205,7 @@ def test_overlays_stand_where_steps_are_fine():
     gap = (plan.squeeze_from - plan.event_time)[drawn]
     code = plan.code[drawn]
     listing = gap[code == codes.LISTING]
-    assert listing.max() <= 0 and listing.min() >= -DEFAULT.pre_window
+    assert listing.max() <= 0 and listing.min() >= -COARSE.pre_window
     shocks = gap[code >= codes.DELAY]
     assert shocks.min() >= 0 and shocks.max() <= 6 * 3600.0
     np.testing.assert_allclose((plan.squeeze_release - plan.squeeze_from)[drawn], 720.0)
@@ -238,7 +238,7 @@ def test_markets_of_a_path_share_one_zoom():
 
 
 def test_nothing_happens_when_nothing_is_asked_for():
-    plan = plans(params(happening=calm_scenario(), grid=DEFAULT), 4096)
+    plan = plans(params(happening=calm_scenario(), grid=COARSE), 4096)
     for name in (
         "listing_time",
         "conversion_time",

@@ -18,7 +18,7 @@ from mcrisk.rules.types import CANCELLED, EXPIRED, NO_SETTLE
 
 from .worlds import calm_scenario, clock, feed, liquidity, params, price, scenario, simulate, still
 
-DEFAULT = load_model(Grid, "grids", "default")
+COARSE = load_model(Grid, "grids", "coarse")
 QUIET = dict(
     volatility={"kind": "constant", "sigma": 0.0},
     jumps={"law": "merton", "per_year": 0.0, "mean": 0.0, "sd": 0.0},
@@ -189,14 +189,14 @@ def test_restriking_scales_contracts_only():
 def squeezed():
     squeeze = scenario("squeeze")
     squeeze = squeeze.model_copy(update={"squeeze": squeeze.squeeze.model_copy(update={"p_up": 1.0})})
-    p = params(price("near", **QUIET), liquidity("thin", permanent_share=0.0), squeeze, grid=DEFAULT)
+    p = params(price("near", **QUIET), liquidity("thin", permanent_share=0.0), squeeze, grid=COARSE)
     return p, simulate(p, 64)
 
 
 def test_a_squeeze_takes_its_size_holds_and_lets_go():
     p, run = squeezed()
     interest = 1e7 / 100.0
-    step = paths.event_step(DEFAULT)
+    step = paths.event_step(COARSE)
     consumed = run.state.consumed_ask[0] / interest
     at = run.row.time[0] - run.plan.event_time[0]
     assert consumed[step] == 0 and (run.state.consumed_bid == 0).all()
@@ -212,8 +212,8 @@ def test_a_squeeze_takes_its_size_holds_and_lets_go():
 # ---------------------------------------------------------------- listing, feed, settlement
 def test_the_first_print_is_the_last_perp_price_times_the_jump():
     noisy = price("near", **(QUIET | {"basis": {"sd": 0.01}}))
-    run = simulate(params(noisy, plain_book(), scenario("baseline"), grid=DEFAULT), 64)
-    k = paths.event_step(DEFAULT)
+    run = simulate(params(noisy, plain_book(), scenario("baseline"), grid=COARSE), 64)
+    k = paths.event_step(COARSE)
     before = run.state.value[:, k - 1] + run.state.lag[:, k - 1] * 2 ** (-120 / 21600.0) + run.state.basis[:, k - 1]
     late = run.plan.revision_time < run.row.time[:, k - 1] - 86400 * 3  # lag of a revision: half-life 6 h, gone
     np.testing.assert_allclose(
@@ -230,7 +230,7 @@ def test_the_first_print_is_the_last_perp_price_times_the_jump():
 
 
 def test_spot_shows_in_its_session_only():
-    run = simulate(params(happening=scenario("baseline"), grid=DEFAULT), 64)
+    run = simulate(params(happening=scenario("baseline"), grid=COARSE), 64)
     local = (run.row.utc - 5 * 3600) / 86400.0
     weekday, hour = (np.floor(local) + 3) % 7, (local % 1) * 24
     session = (weekday < 5) & (hour >= 9.5) & (hour < 16)
@@ -244,7 +244,7 @@ def test_spot_shows_in_its_session_only():
 
 @pytest.mark.parametrize("recipe", ["published", "continuous", "stale"])
 def test_feeds_before_listing(recipe):
-    run = simulate(params(index=feed(recipe), happening=scenario("valuation_reset"), grid=DEFAULT), 64)
+    run = simulate(params(index=feed(recipe), happening=scenario("valuation_reset"), grid=COARSE), 64)
     error = np.log(run.row.external) - run.state.value
     if recipe == "continuous":
         np.testing.assert_allclose(error, 0.0, atol=1e-12)
@@ -254,7 +254,7 @@ def test_feeds_before_listing(recipe):
     assert 28 <= moved.sum(axis=1).mean() <= 33
     waiting = (time >= event) & (time < run.plan.publish_time[:, None])
     assert not moved[waiting[:, 1:]].any()
-    k = paths.event_step(DEFAULT)
+    k = paths.event_step(COARSE)
     stale_by = (run.plan.publish_time - run.plan.event_time) / 3600
     assert np.median(stale_by) == pytest.approx(0.5 if recipe == "published" else 12.0, rel=0.4)
     jumped = np.abs(error[:, k])
@@ -270,11 +270,11 @@ def test_a_cancelled_market_heads_for_the_settlement_price():
         price("near", **QUIET),
         plain_book(),
         scenario("cancellation", share_count_revision={"probability": 0.0}),
-        grid=DEFAULT,
+        grid=COARSE,
         venue="okx-premarket-perp",
     )
     run = simulate(p, 64, target=20.0)
-    k = paths.event_step(DEFAULT)
+    k = paths.event_step(COARSE)
     mid = np.log(run.row.bid.top * run.row.ask.top) / 2
     np.testing.assert_allclose(mid[:, k - 1], np.log(100.0))
     np.testing.assert_allclose(mid[:, k], np.log(20.0) + 0.1 * np.log(5.0))
@@ -291,7 +291,7 @@ def test_a_cancelled_market_heads_for_the_settlement_price():
 
 
 def test_an_expiry_has_a_final_hour():
-    p = params(price("token"), happening=scenario("baseline"), grid=DEFAULT, venue="okx-prelaunch-futures")
+    p = params(price("token"), happening=scenario("baseline"), grid=COARSE, venue="okx-prelaunch-futures")
     run = simulate(p, 64)
     at = np.argmax(run.row.settle == EXPIRED, axis=1)
     hour = run.row.averaging.sum(axis=1)
@@ -309,7 +309,7 @@ def test_a_rebase_changes_units_and_nothing_else():
         },
     )
     still_price = price("near", **QUIET)
-    base = params(still_price, plain_book(), certain, feed("continuous"), grid=DEFAULT, venue="okx-preipo-perp")
+    base = params(still_price, plain_book(), certain, feed("continuous"), grid=COARSE, venue="okx-preipo-perp")
     run = simulate(base, 64, venue="okx-preipo-perp")
     at = np.argmax(run.row.rebase != 1.0, axis=1)
     rows = np.arange(64)
@@ -322,7 +322,7 @@ def test_a_rebase_changes_units_and_nothing_else():
         run.row.bid.depth[rows, at - 1] * run.row.bid.top[rows, at - 1],
         rtol=1e-9,
     )
-    other = simulate(params(still_price, plain_book(), certain, grid=DEFAULT, venue="tradexyz-ipop"), 64)
+    other = simulate(params(still_price, plain_book(), certain, grid=COARSE, venue="tradexyz-ipop"), 64)
     assert (other.row.rebase == 1.0).all()
     at = np.array([np.searchsorted(t, x) for t, x in zip(other.row.time, other.plan.revision_time)])
     mid = np.log(other.row.bid.top * other.row.ask.top) / 2
@@ -331,7 +331,7 @@ def test_a_rebase_changes_units_and_nothing_else():
 
 
 def test_feed_errors_multiply_the_index_input_while_they_last():
-    run = simulate(params(happening=scenario("feed_error"), grid=DEFAULT), 64)
+    run = simulate(params(happening=scenario("feed_error"), grid=COARSE), 64)
     time, plan = run.row.time, run.plan
     wrong = run.row.index_factor != 1.0
     before = np.concatenate([np.zeros((64, 1)), time[:, :-1]], axis=1)
@@ -342,8 +342,8 @@ def test_feed_errors_multiply_the_index_input_while_they_last():
 
 # ---------------------------------------------------------------- flags
 def test_books_are_restruck_right_before_the_event_and_every_holding_time_from_it():
-    run = simulate(params(happening=scenario("valuation_reset"), grid=DEFAULT), 64)
-    k = paths.event_step(DEFAULT)
+    run = simulate(params(happening=scenario("valuation_reset"), grid=COARSE), 64)
+    k = paths.event_step(COARSE)
     struck, time = run.row.restrike, run.row.time
     assert struck[:, k - 1].all() and not struck[:, k : k + 173].any()  # 48 h after the event nothing is hidden
     for j in range(0, 64, 7):
@@ -351,7 +351,7 @@ def test_books_are_restruck_right_before_the_event_and_every_holding_time_from_i
         after = times[times > run.plan.event_time[j]] - run.plan.event_time[j]
         assert (np.floor(after / 518_400.0) == np.arange(1, after.size + 1)).all()
     never = simulate(
-        params(happening=scenario("baseline"), grid=DEFAULT, restrike_every=0.0, restrike_at_event=False), 64
+        params(happening=scenario("baseline"), grid=COARSE, restrike_every=0.0, restrike_at_event=False), 64
     )
     assert not never.row.restrike.any()
 
@@ -359,8 +359,8 @@ def test_books_are_restruck_right_before_the_event_and_every_holding_time_from_i
 def test_every_event_fires_once_or_never():
     even = {"orderly": 0.2, "delay": 0.2, "reset_down": 0.2, "reset_up": 0.2, "cancel": 0.2}
     mixed = scenario("combined", branches={name: even for name in ("near", "far", "token")})
-    run = simulate(params(grid=DEFAULT, happening=mixed), 64)
-    horizon = DEFAULT.horizon
+    run = simulate(params(grid=COARSE, happening=mixed), 64)
+    horizon = COARSE.horizon
     for flag, at in (("listed", "listing_time"), ("converted", "conversion_time")):
         np.testing.assert_array_equal(getattr(run.row, flag).sum(axis=1), getattr(run.plan, at) <= horizon)
     np.testing.assert_array_equal((run.row.settle != NO_SETTLE).sum(axis=1), run.plan.settle_time <= horizon)
@@ -373,13 +373,13 @@ def test_every_event_fires_once_or_never():
 
 def test_halts_are_planned():
     stopped = calm_scenario(halt={"probability": 1.0, "starts_after": 0.0, "duration": 1800.0})
-    run = simulate(params(happening=stopped, grid=DEFAULT), 64)
-    k = paths.event_step(DEFAULT)
+    run = simulate(params(happening=stopped, grid=COARSE), 64)
+    k = paths.event_step(COARSE)
     assert run.row.halted[:, k : k + 30].all() and run.row.halted.sum() == 64 * 30
 
 
 def test_the_first_row_is_the_start():
-    run = simulate(params(grid=DEFAULT), 64)
+    run = simulate(params(grid=COARSE), 64)
     assert (run.row.dt[:, 0] == 0).all() and (run.row.time[:, 0] == 0).all()
     mid = np.sqrt(run.row.bid.top[:, 0] * run.row.ask.top[:, 0])
     np.testing.assert_allclose(mid, 100.0, rtol=1e-12)

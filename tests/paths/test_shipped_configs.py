@@ -17,7 +17,7 @@ SHIPPED = {
     "prices": {"near", "far", "token"},
     "liquidity": {"made", "thin"},
     "feeds": {"published", "continuous", "stale"},
-    "grids": {"default", "fine"},
+    "grids": {"default", "fine", "coarse"},
     "scenarios": {"baseline", "ipo_delay", "valuation_reset", "cancellation", "feed_error", "squeeze", "combined"},
 }
 FILES = [(kind, name) for kind, names in SHIPPED.items() for name in sorted(names)]
@@ -92,9 +92,9 @@ def test_default_grid_is_as_described():
     grid = load_model(Grid, "grids", "default")
     offsets = paths.zoom_offsets(grid)
     step = np.diff(offsets)
-    assert grid.steps == 300 and grid.horizon == 30 * 86400
-    assert step[(offsets[:-1] >= 0) & (offsets[:-1] < 2400)].max() == 60
-    assert step[(offsets[:-1] >= 2400) & (offsets[:-1] < 21600)].max() == 300
+    assert grid.steps == 972 and grid.horizon == 30 * 86400
+    for until, longest in ((60, 1), (600, 5), (3600, 15), (10_800, 45), (21_600, 72)):
+        assert step[(offsets[:-1] >= 0) & (offsets[:-1] < until - 1e-6)].max() <= longest + 1e-6
     assert offsets[-1] == 48 * 3600
 
 

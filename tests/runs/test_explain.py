@@ -15,7 +15,7 @@ from mcrisk.errors import InputError, RunFailed
 from mcrisk.runs.explain import explain, prepare_jax
 
 SETTINGS = (
-    "scenarios=[combined]", "paths=64", "execution.lane_paths=32", "execution.block_paths=32", "book.accounts=40",
+    "grid=coarse", "scenarios=[combined]", "paths=64", "execution.lane_paths=32", "execution.block_paths=32", "book.accounts=40",
     "break_even=false", "assumption_strip=false", "execution.workers=1", "execution.backend=jax",
 )  # fmt: skip
 
