@@ -21,11 +21,11 @@ from jax import lax
 
 from mcrisk.engine.accounts import account_stage
 from mcrisk.engine.chosen import chosen_lanes, weighed
-from mcrisk.engine.lanes import LaneResult, jump_ratio, pack_accounts, unpack_accounts, work_pending
+from mcrisk.engine.lanes import LaneResult, jump_ratio, lane_step, pack_accounts, unpack_accounts
 from mcrisk.engine.simulate import Simulator
 from mcrisk.engine.step import start_accounts
 from mcrisk.engine.summary import path_numbers
-from mcrisk.engine.trip import Cell, Trip, close_row, open_path, price_row
+from mcrisk.engine.trip import Cell, Trip, open_path, price_row
 from mcrisk.replay.drive import INFO_NAMES
 from mcrisk.rules.fills import best_price
 from mcrisk.rules.types import SETTLED
@@ -100,21 +100,13 @@ def _open(cell: Cell, low: Any, high: Any, forced: Any) -> Group:
     return Group(trips, rows, None)
 
 
-def _step(cell: Cell, trips: Trip, rows: Any, k: Any):
-    """The executor's step (engine.lanes.simulate_lanes)."""
-    trips, priced = jax.vmap(price_row, in_axes=(None, 0, None))(cell, trips, k)
-    carry, rows, flows = work_pending(cell, priced.work, priced.stage, trips.carry, rows)
-    trips, seen = jax.vmap(close_row, in_axes=(None, 0, 0, 0))(cell, trips._replace(carry=carry), priced, flows)
-    return (trips, rows), seen
-
-
 @partial(jax.jit, donate_argnums=(1, 2))
 def _advance(cell: Cell, group: Group, seen: Any, first: Any, stop: Any):
     """Rows [first, stop). `seen` [T, P] collects the snapshots, as in a run."""
 
     def body(state):
         k, steps, trips, rows, seen = state
-        (trips, rows), now = _step(cell, trips, rows, lax.dynamic_index_in_dim(steps, k, keepdims=False))
+        (trips, rows), now = lane_step(cell, trips, rows, lax.dynamic_index_in_dim(steps, k, keepdims=False))
         put = lambda whole, part: lax.dynamic_update_index_in_dim(whole, part, k, 0)  # noqa: E731
         return k + 1, steps, trips, rows, jax.tree.map(put, seen, now)
 
@@ -171,7 +163,7 @@ def walk(sim: Simulator, path: int, market: int = 0, progress: Callable[[int, in
     forced = jax.tree.map(jnp.asarray, chosen_lanes(first, lanes, None, drawn))
     group = _open(cell, low, high, forced)
     total = int(cell.params.grid.slope.shape[-1])
-    shape = jax.eval_shape(lambda g: _step(cell, g.trips, g.rows, jnp.int32(0))[1], group)
+    shape = jax.eval_shape(lambda g: lane_step(cell, g.trips, g.rows, jnp.int32(0))[1], group)
     seen = jax.tree.map(lambda s: jnp.zeros((total, *s.shape), s.dtype), shape)
     trip, rows = jax.device_get(_pick(group, lane))
     plan = jax.tree.map(lambda x: np.asarray(x), trip.plan)
