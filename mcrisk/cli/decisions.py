@@ -49,6 +49,7 @@ def calibrate(
 ) -> None:
     """Search a venue's fields for the best rulebook. The same command again continues one that was interrupted."""
     from mcrisk.calibrate import decision as deciding
+    from mcrisk.calibrate import recommendation as page
     from mcrisk.calibrate.evaluate import runner
     from mcrisk.calibrate.models import write_model
     from mcrisk.calibrate.study import load_study
@@ -60,12 +61,12 @@ def calibrate(
     checks.writable(folder)
     with runner(workers, scheduler) as compute:
         found = deciding.decide(study, run, venue, compute, folder / "trials.log", progress)
-    tables = [deciding.diff_table(found), deciding.front_table(found), deciding.checks_table(found)]
-    picture = deciding.figure(found)
+    tables = [page.diff_table(found), page.front_table(found), page.checks_table(found)]
+    picture = page.figure(found)
     figures = {"candidates": picture} if picture else {}
     title = study.title or f"Calibration {study.name}"
-    conclude("calibration", title, deciding.summary(found), [*tables, deciding.trials_table(found)], figures, folder, 3)
-    typer.echo(f"wrote {printable(write_model(folder, deciding.rulebook(found)))}")
+    conclude("calibration", title, page.summary(found), [*tables, page.trials_table(found)], figures, folder, 3)
+    typer.echo(f"wrote {printable(write_model(folder, page.rulebook(found)))}")
 
 
 def reverse_stress(

@@ -6,12 +6,13 @@ import pytest
 import yaml
 
 from mcrisk.calibrate import decision as deciding
+from mcrisk.calibrate import recommendation as page
 from mcrisk.calibrate.evaluate import OWN, Outcome, evaluate, job
 from mcrisk.calibrate.fields import changed, differences, read
 from mcrisk.calibrate.study import candidate, load_study
 from mcrisk.cli.app import execute
 from mcrisk.config.load import load_venue
-from mcrisk.config.study import Calibration
+from mcrisk.config.study import Calibration, Constraint
 from mcrisk.errors import InputError
 from mcrisk.risk.intervals import Interval
 
@@ -39,8 +40,9 @@ def test_from_command_to_rulebook(tmp_path, capsys):
     venue = load_venue(str(out / "kraken-preipo-tiny.yaml"))
     assert venue.fund.initial != load_venue("kraken-preipo").fund.initial
     assert any("mcrisk calibrate tiny" in note.source for note in venue.provenance)
-    page = (out / "calibration.md").read_text()
-    assert "held out: squeeze" in page and "fresh seed: valuation_reset" in page
+    written = (out / "calibration.md").read_text()
+    assert "held out: squeeze" in written and "fresh seed: valuation_reset" in written
+    assert "such that probability that the fund is exhausted ≤ 90" in written
     assert execute(["calibrate", write(tmp_path), "--out", str(out)]) == 0  # nothing left to judge: same answer
     assert said.out.splitlines()[0] == capsys.readouterr().out.splitlines()[0]
 
@@ -104,8 +106,15 @@ def test_over_fitting_is_said_aloud():
     checks = [deciding.Check(f"place {k}", outcome(p), outcome(bad)) for k, p in enumerate((good, bad, good))]
     trial = deciding.search.Trial(0, {"fund": 0.1}, checks[0].chosen.table, (-0.8,))
     venue = load_venue("kraken-preipo")
-    text = deciding.summary(deciding.Decision(spec, [trial], trial, [trial], venue, venue, checks, None))
-    assert "Over-fitted: p_fund_depleted" in text
+    decision = deciding.Decision(spec, [trial], trial, [trial], venue, venue, checks, None)
+    text = page.summary(decision)
+    assert "Over-fitted: probability that the fund is exhausted" in text
+    tight = decision.study.model_copy(update={"constraints": (Constraint(metric="p_fund_depleted", at_most=0.11),)})
+    text = page.summary(deciding.Decision(tight, [trial], trial, [trial], venue, venue, checks, None))
+    assert "not shown for place 1" in text and "about 256 paths would show it" in text  # 64 · (0.02 / 0.01)²
+    worse = decision.study.model_copy(update={"constraints": (Constraint(metric="p_fund_depleted", at_most=0.05),)})
+    text = page.summary(deciding.Decision(worse, [trial], trial, [trial], venue, venue, checks, None))
+    assert "broken" in text
 
 
 @pytest.mark.slow
@@ -131,8 +140,8 @@ def test_the_known_optimum_of_a_toy_venue_is_found_and_held_against_fresh_seeds(
     assert execute(["calibrate", file, "--out", str(tmp_path / "out")]) == 0
     chosen = load_venue(str(tmp_path / "out" / "kraken-preipo-tiny.yaml")).fund.initial
     assert low <= chosen <= 1.25 * high
-    page = (tmp_path / "out" / "calibration.md").read_text()
-    rows = [line for line in page.splitlines() if "| p_fund_depleted |" in line]
+    written = (tmp_path / "out" / "calibration.md").read_text()
+    rows = [line for line in written.splitlines() if "| probability that the fund is exhausted |" in line]
     assert [row.split(" | ")[0].strip("| ") for row in rows] == [
         "tuned on: valuation_reset", "fresh seed: valuation_reset", "held out: squeeze"]  # fmt: skip
     assert all(row.count("[") >= 3 for row in rows)  # recommended, now, difference: each with its interval

@@ -1,0 +1,240 @@
+"""A decision as a page for people who were not in the room, and as a rulebook that can be used.
+
+Order of the page: the answer, what it rests on, what changes, the alternatives, where it was checked. Both intervals (tuned
+and fresh draws) stand side by side; where they exclude each other, the search fitted its own draws and the text says so.
+"""
+
+from __future__ import annotations
+
+import math
+
+from mcrisk.calibrate import optimise as search
+from mcrisk.calibrate.decision import Check, Decision
+from mcrisk.calibrate.evaluate import TEXTS
+from mcrisk.calibrate.fields import differences
+from mcrisk.calibrate.output import Table, money_range, shown
+from mcrisk.calibrate.study import says
+from mcrisk.config.study import Calibration, Constraint, paths_for
+from mcrisk.config.venue import Note, Venue
+from mcrisk.report import format as fmt
+from mcrisk.report.svg import Plot, linear, text_at
+from mcrisk.risk.intervals import Interval, paired_difference
+
+_SHARES = ("initial_margin", "equity_posted", "fund_size", "avoidable_liquidation", "winners_haircut_mean",
+           "winners_haircut_es99", "fund_pnl_mean")  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------------ words
+def name_of(metric: str) -> str:
+    """A metric as people call it."""
+    return TEXTS.get(metric, metric.replace("_of_oi", ", of open interest").replace("_", " "))
+
+
+def is_share(metric: str) -> bool:
+    """Whether a metric is a fraction and is shown in percent."""
+    return metric in _SHARES or metric.startswith(("p_", "paid_by_", "mark_index_gap")) or metric.endswith("_of_oi")
+
+
+def text_of(metric: str, value: float) -> str:
+    """One number of a metric."""
+    return fmt.percent(value) if is_share(metric) else shown(float(value))
+
+
+def range_of(metric: str, found: Interval) -> str:
+    """`estimate [lower, upper]`; a number that is certain has no brackets."""
+    if found.lower == found.upper == found.estimate:
+        return text_of(metric, found.estimate)
+    if not is_share(metric):
+        return money_range(*found)
+    ends = [fmt.NOT_RESOLVED if math.isnan(end) else fmt.percent(end) for end in found[1:]]
+    return f"{fmt.percent(found.estimate)} [{', '.join(ends)}]"
+
+
+def metrics_of(study: Calibration) -> list[str]:
+    """Objectives and constraints, each metric once."""
+    return list(dict.fromkeys([*(o.metric for o in study.objectives), *(c.metric for c in study.constraints)]))
+
+
+def question(study: Calibration) -> str:
+    """What was asked."""
+    wanted = [f"{'the least' if o.direction == 'minimize' else 'the most'} {name_of(o.metric)}" for o in study.objectives]
+    limits = [f"{name_of(c.metric)} ≤ {text_of(c.metric, c.at_most)}" for c in study.constraints]
+    such = f", such that {' and '.join(limits)} at the upper end of its 95 % interval" if limits else ""
+    return f"Asked for {study.venue}: {' and '.join(wanted)}{such}."
+
+
+def summary(decision: Decision) -> str:
+    """The recommendation in words: what to do, what it costs, whether it held, what it rests on."""
+    study, fresh = decision.study, decision.checks[1]
+    values = ", ".join(
+        f"{v.name} {'× ' if v.scale else ''}{shown(decision.best.values[v.name])}" for v in study.variables
+    )  # fmt: skip
+    lines = [question(study), f"Recommended: candidate {decision.best.number} of {len(decision.trials)}: {values}."]
+    for objective in study.objectives:
+        a, b = (side.table[objective.metric] for side in (fresh.chosen, fresh.present))
+        text = name_of(objective.metric)
+        lines.append(f"{text[0].upper() + text[1:]}: {range_of(objective.metric, a)}, now {range_of(objective.metric, b)}.")
+    for constraint in study.constraints:
+        lines.append(_verdict_line(decision, constraint))
+    lines.append(says(study))
+    lines.append(
+        f"Tuned on {study.scenario}, {study.paths:,} paths per candidate on common draws; checked on {study.check_paths:,} paths "
+        "of another seed."
+    )
+    lines += _at_the_edge(decision) + _fitted_to_draws(decision) + _separation(decision)
+    return "\n".join(lines)
+
+
+def _verdict_line(decision: Decision, constraint: Constraint) -> str:
+    """Whether a limit holds where the answer was not tuned; where not, how far, or how many paths would show it."""
+    metric, limit = constraint.metric, text_of(constraint.metric, constraint.at_most)
+    now = range_of(metric, decision.checks[1].present.table[metric])
+    failed = [c for c in decision.checks[1:] if search.missed(constraint, c.chosen.table) > 0]
+    text = name_of(metric)
+    text = f"{text[0].upper() + text[1:]} ≤ {limit}"
+    if not failed:
+        return f"{text}: shown on fresh draws and wherever it was checked. Now {now}."
+    return f"{text}: not shown for {'; '.join(_shortfall(decision.study, constraint, c) for c in failed)}. Now {now}."
+
+
+def _shortfall(study: Calibration, constraint: Constraint, check: Check) -> str:
+    found = check.chosen.table[constraint.metric]
+    if not found.estimate < constraint.at_most:
+        return f"{check.place} ({range_of(constraint.metric, found)}: broken)"
+    need = paths_to_show(found, constraint, study.check_paths)
+    return f"{check.place} ({range_of(constraint.metric, found)}: about {need:,} paths would show it, if the estimate is right)"
+
+
+def paths_to_show(found: Interval, constraint: Constraint, paths: int) -> int:
+    """How many paths bring the upper end below the limit, if the estimate (below it) stays: half-widths fall as 1/√n."""
+    if found.estimate == 0 and constraint.metric.startswith("p_"):
+        return paths_for(constraint.at_most)
+    ratio = (found.upper - found.estimate) / (constraint.at_most - found.estimate)
+    return math.ceil(paths * ratio**2) if math.isfinite(ratio) else 4 * paths
+
+
+def _at_the_edge(decision: Decision) -> list[str]:
+    """Decisions within 2 % of an end of their range: the true optimum may lie beyond it."""
+    found = []
+    for v in decision.study.variables:
+        if v.choices:
+            continue
+        scale = (lambda x: math.log(x)) if v.log else float
+        share = (scale(decision.best.values[v.name]) - scale(v.low)) / (scale(v.high) - scale(v.low))
+        if not 0.02 < share < 0.98:
+            found.append(f"{v.name} lies at the {'lower' if share < 0.5 else 'upper'} end of its range: the best may lie beyond.")
+    return found
+
+
+def _fitted_to_draws(decision: Decision) -> list[str]:
+    """Estimates that do not survive other draws; what is certain (margin of a given book) only moves with the book."""
+    tuned, fresh = decision.checks[0].chosen.table, decision.checks[1].chosen.table
+    return [
+        f"Over-fitted: {name_of(m)} was {range_of(m, tuned[m])} on the tuned draws, {range_of(m, fresh[m])} on fresh ones."
+        for m in metrics_of(decision.study)
+        if fresh[m].lower < fresh[m].upper and (fresh[m].lower > tuned[m].upper or fresh[m].upper < tuned[m].lower)
+    ]
+
+
+def _separation(decision: Decision) -> list[str]:
+    """Whether the best candidate can be told from the next one, and how many paths that would take."""
+    metric = decision.study.objectives[0].metric
+    if decision.runner_up is None or metric not in decision.runner_up.samples:
+        return []
+    gap = paired_difference(decision.checks[1].chosen.samples[metric], decision.runner_up.samples[metric])
+    if gap.lower > 0 or gap.upper < 0 or gap.estimate == 0:
+        return []
+    if math.isnan(gap.upper):
+        return [f"Best and next best differ on fewer than ten paths in {name_of(metric)}: use more paths to tell them apart."]
+    need = decision.study.check_paths * ((gap.upper - gap.estimate) / abs(gap.estimate)) ** 2
+    return [f"The budget does not separate best and next best in {name_of(metric)}; about {need:,.0f} paths would."]
+
+
+# ------------------------------------------------------------------------------------------------ tables, rulebook, figure
+def rulebook(decision: Decision) -> Venue:
+    """The chosen rulebook under a name of its own, with a note for every field that was decided."""
+    study = decision.study
+    notes = tuple(
+        Note(field=path, source=f"mcrisk calibrate {study.name}", date="computed", marker="derived",
+             note=f"was {before}; tuned on {study.scenario}, {study.paths:,} paths, candidate {decision.best.number}")
+        for path, before, _ in differences(decision.present, decision.venue)
+    )  # fmt: skip
+    name = f"{decision.present.name}-{study.name}".replace("_", "-")[:64]
+    provenance = (*decision.venue.provenance, *notes)
+    return decision.venue.model_copy(update={"name": name, "provenance": provenance})
+
+
+def diff_table(decision: Decision) -> Table:
+    """Every field that changes, before and after."""
+    rows = tuple((path, before, after) for path, before, after in differences(decision.present, decision.venue))
+    return Table("What changes in the rulebook", ("field", "now", "recommended"), rows)
+
+
+def front_table(decision: Decision) -> Table:
+    """The Pareto front: values, objectives and constraints with intervals."""
+    study, names = decision.study, [v.name for v in decision.study.variables]
+    metrics = metrics_of(study)
+    rows = tuple(
+        (f"{t.number}{' ← chosen' if t is decision.best else ''}", *(t.values[n] for n in names),
+         *(range_of(m, t.table[m]) for m in metrics))
+        for t in decision.front
+    )  # fmt: skip
+    note = "Candidates that meet every constraint and that no other beats in every objective. 95 % intervals."
+    return Table("Pareto front", ("candidate", *names, *map(name_of, metrics)), rows, note)
+
+
+def trials_table(decision: Decision) -> Table:
+    """Every candidate that was judged, metrics under their own names."""
+    names, metrics = [v.name for v in decision.study.variables], metrics_of(decision.study)
+    columns = ("candidate", *names, *(f"{m} {end}" for m in metrics for end in ("estimate", "lower", "upper")), "feasible")
+    rows = tuple(
+        (t.number, *(t.values[n] for n in names), *(x for m in metrics for x in t.table[m]), t.feasible)
+        for t in decision.trials
+    )
+    return Table("Trials", columns, rows)
+
+
+def checks_table(decision: Decision) -> Table:
+    """Chosen and present rulebook on tuned draws, fresh draws and held-out scenarios, with the paired difference."""
+    rows = []
+    for check in decision.checks:
+        for metric in metrics_of(decision.study):
+            a, b = check.chosen.table[metric], check.present.table[metric]
+            pair = [check.chosen.samples.get(metric), check.present.samples.get(metric)]
+            gap = paired_difference(*pair) if pair[0] is not None else Interval(*[a.estimate - b.estimate] * 3)
+            row = (range_of(metric, a), range_of(metric, b), range_of(metric, gap), _verdict(decision, metric, a))
+            rows.append((check.place, name_of(metric), *row))
+    note = "95 % intervals; the difference is paired on common draws. Constraints are judged at the upper end."
+    columns = ("where", "number", "recommended", "now", "difference", "limit")
+    return Table("Does it hold elsewhere", columns, tuple(rows), note)
+
+
+def _verdict(decision: Decision, metric: str, found: Interval) -> str:
+    limit = next((c for c in decision.study.constraints if c.metric == metric), None)
+    if limit is None:
+        return ""
+    met = search.missed(limit, {metric: found}) <= 0
+    word = "met" if met else "broken" if found.estimate > limit.at_most else "not shown"
+    return f"≤ {text_of(metric, limit.at_most)}: {word}"
+
+
+def figure(decision: Decision) -> str | None:
+    """Candidates in the plane of two objectives (or of objective and first constraint), as SVG; None with fewer."""
+    study = decision.study
+    names = list(dict.fromkeys([*(o.metric for o in study.objectives), *(c.metric for c in study.constraints)]))[:2]
+    points = [(t, *(t.table[name].estimate for name in names)) for t in decision.trials]
+    points = [point for point in points if len(point) == 3 and all(map(math.isfinite, point[1:]))]
+    if len(names) < 2 or not points:
+        return None
+    axes = []
+    for values, name in zip(([x for _, x, _ in points], [y for _, _, y in points]), names):
+        pad = 0.04 * (max(values) - min(values) or abs(max(values)) or 1.0)
+        axes.append(linear(min(values) - pad, max(values) + pad, lambda v, name=name: text_of(name, v)))
+    plot = Plot(*axes, *map(name_of, names), f"{study.name}: candidates", 520, 340)
+    for trial, x, y in points:
+        style = "s2" if trial is decision.best else "s0" if trial in decision.front else "s1" if trial.feasible else "bad"
+        radius = 6 if trial is decision.best else 4
+        plot.shapes.append(f'<circle class="r {style}" cx="{plot.px(x)}" cy="{plot.py(y)}" r="{radius}"/>')
+    plot.text(*(decision.best.table[name].estimate for name in names), "chosen", dx=8, dy=-6)
+    plot.front.append(text_at(plot.left, 14, "green: chosen · blue: front · amber: allowed · red: constraint missed", "note"))
+    return str(plot.render())
