@@ -39,6 +39,7 @@ VENUES = (
 )
 CASES = tuple(f"{venue}:64:256" for venue in VENUES) + ("kraken-preipo:1000:64", "kraken-preipo:10000:16")
 SAME_COUNTS, MONEY = 0.999, 1e-6   # contract between backends: share of paths with equal counts; of Σ initial collateral
+RESULTS = 4 << 30   # bytes of results that a measurement brings to the host, at most
 TOOLS = ("memcheck", "initcheck", "racecheck")
 
 
@@ -185,8 +186,9 @@ def many(case: Case, count: int) -> list[np.ndarray]:
 
 
 def measure(case: Case, kind: Any, count: int, repeats: int = 3) -> dict[str, Any]:
-    """Time of whole calls (copies and planning included) and, on a device, of the kernel alone."""
+    """Time of whole calls (copies and planning included) and, on a device, of the kernel alone; `count` paths at most."""
     program = kind(case.source, None)
+    count = min(count, RESULTS // (8 * sum(spec.slots for spec in case.source.outs)))
     lanes, seconds = many(case, count), []
     for _ in range(repeats + 1):
         start = time.perf_counter()
@@ -240,7 +242,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--cases", nargs="+", default=list(CASES), metavar="VENUE:ACCOUNTS:PATHS")
     parser.add_argument("--paths", type=int, help="of each case's parity, at most")
     parser.add_argument("--first", type=int, help="only the first so many cases")
-    parser.add_argument("--bench-paths", type=int, nargs="+", default=[65_536, 1_048_576])
+    parser.add_argument("--bench-paths", type=int, nargs="+", default=[16_384, 131_072])
     parser.add_argument("--only-parity", action="store_true")
     parser.add_argument("--on-host", action="store_true", help="compile the CUDA text for the host and run it there")
     parser.add_argument("--json", type=Path, help="the report; benchmarks/results/gpu-<date>.json if not given")

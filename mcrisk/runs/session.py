@@ -87,11 +87,13 @@ def run_with(engine: Engine, config: Any, out: str | Path, progress: Progress | 
     plan = plan_of(config, engine)
     resolved = config.model_dump(mode="json")
     identity = fingerprint.identity(resolved, engine.backend, **engine.identity(config))
+    # one process plans a device's memory; more devices are workers of a cluster (docs/scaling.md)
+    workers = config.execution.workers or (1 if engine.backend == "cupy" else None)
     with (
         RunStore.open(out, plan, identity, _attributes(config, resolved, engine)) as store,
-        Crew(config.execution.workers, config.execution.scheduler, here=store.place.text.startswith("memory:")) as crew,
+        Crew(workers, config.execution.scheduler, here=store.place.text.startswith("memory:")) as crew,
     ):
-        _greet(store, config, progress)
+        _greet(store, config, workers, progress)
         if not store.created:
             store.forget([damage.block for damage in find_missing(store)])
         _compute(store, crew, config, engine, progress)
@@ -145,9 +147,9 @@ def _tasks(config: Any, engine: Engine, store: RunStore) -> dict[tuple[str, str,
     }
 
 
-def _greet(store: RunStore, config: Any, progress: Progress) -> None:
+def _greet(store: RunStore, config: Any, workers: int | None, progress: Progress) -> None:
     """Say what will be done before it is done."""
-    for line in store.plan.statement(config.execution.workers or manifest.usable_cores()):
+    for line in store.plan.statement(workers or manifest.usable_cores()):
         progress.say(line)
     if store.plan.paths > config.paths:
         progress.say(f"the store already has {store.plan.paths:,} paths per cell; it keeps them")

@@ -20,6 +20,7 @@ from mcrisk.engine.native.source import generate
 from mcrisk.engine.native.target import CUDA
 from mcrisk.errors import InputError, RunFailed
 from tests.engine.test_native_cells import TWO, VENUES, simulator
+from tests.engine.test_native_flow import random_program
 
 pytestmark = pytest.mark.skipif(
     compiler.find_compiler() is None or onhost.find_compiler() is None, reason="no C or no C++ compiler")
@@ -106,6 +107,17 @@ def test_every_form_of_statement_equals_native():
     text = program.source.for_target(CUDA)
     code = re.sub(r"/\*.*?\*/", "", text, flags=re.S)
     assert not [word for word in HOST_ONLY if word in code]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(24))
+def test_generated_programs_equal_native(seed):
+    rng = np.random.default_rng(seed)
+    shape = [(9,), (40,), (3, 16), (101,), (2, 5), (1, 33)][seed % 6]
+    args = (rng.normal(size=shape), rng.normal(size=shape), np.float64(0.3), np.float64(-0.8))
+    native, program = programs(lambda shared: random_program(seed)(*shared), args)
+    for got, want in zip(program(list(args), [], 1), native(list(args), [], 1), strict=True):
+        assert same_bits(got, want)
 
 
 def path_sums(shared, number):
