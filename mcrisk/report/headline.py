@@ -28,7 +28,8 @@ EXACT = ("cover_two",)  # computed from the book, not sampled: no interval
 
 def verdict_table(run: Run, judged: list[dict[str, verdicts.Verdict]]) -> Table:
     """Venue × limit with the number, its interval and a word beside the colour."""
-    columns = [Column("venue")] + [Column(t, kind, note=key) for key, (t, kind) in verdicts.TITLES.items()]
+    columns = [Column("venue")]
+    columns += [Column(t, kind, verdicts.UNITS.get(key, ""), note=key) for key, (t, kind) in verdicts.TITLES.items()]
     table = Table("limits", "Venues against the limits", columns, has_intervals=True)
     for venue, row in zip(run.venues, judged):
         table.add(venue.name, *(_verdict_cell(row[key], kind, venue) for key, (_, kind) in verdicts.TITLES.items()))
@@ -51,12 +52,15 @@ def _verdict_cell(found: verdicts.Verdict, kind: str, venue: VenueInfo) -> Cell:
     if not found.text:
         return item
     text = "far" if found.text.startswith("beyond") else item.text
+    told = fmt.clean(found.text).replace("%", f"{fmt.NARROW}%") if found.limit == "unpaid_after_adl" else fmt.clean(found.text)
+    # one unpaid path decides the last light, not the interval of a mean that is mostly zero
+    parts = (told,) if found.limit == "unpaid_after_adl" else (item.range_text, told)
     return Cell(
         item.value,
         text,
         item.lower,
         item.upper,
-        "; ".join(t for t in (item.range_text, fmt.clean(found.text)) if t),
+        "; ".join(t for t in parts if t),
         item.verdict,
         meaning=means,
     )

@@ -22,6 +22,7 @@ TITLES = {
     "cover_two": ("cover-two loss over fund", "ratio"),
     "unpaid_after_adl": ("unpaid after ADL, mean", "money"),
 }
+UNITS = {"unpaid_after_adl": "quote currency"}
 Verdict = judge_of.Verdict
 
 
