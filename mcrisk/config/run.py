@@ -170,6 +170,9 @@ class RunConfig(Model):
                 f"variance_reduction.sampling: sobol draws one market, this run has {len(self.markets)}: their correlated "
                 "shocks have no common bridge; use stratified"
             )
+        jumps, laws = self.variance_reduction.jumps, {market.prices.jumps.law for market in self.markets}
+        if jumps is not None and jumps.stretch > 1.0 and laws != {"kou"}:
+            raise ValueError("variance_reduction.jumps.stretch needs Kou jumps on every market; leave it at 1")
         if self.variance_reduction.active and self.parameters == "bootstrap":
             raise ValueError(
                 "variance_reduction and parameters: bootstrap exclude each other: the share of the parameters in a number's "

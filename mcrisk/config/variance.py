@@ -61,10 +61,20 @@ class Times(Tilt):
 
 
 class Jumps(Model):
-    """`share` of the paths have `factor` times the model's jump intensity, until everything is settled."""
+    """`share` of the paths have `factor` times the model's jump intensity until everything is settled, and of these jumps
+    `stretched` are drawn `stretch` times as large (Kou's law: the exponential's mean; only it has tails worth it).
+    """
 
-    factor: float = Field(3.0, gt=1.0, le=50.0)
+    factor: float = Field(3.0, ge=1.0, le=50.0)
     share: Open = 0.5
+    stretch: float = Field(1.0, ge=1.0, le=10.0)
+    stretched: Open = 0.5
+
+    @model_validator(mode="after")
+    def _does_something(self) -> Jumps:
+        if self.factor == 1.0 and self.stretch == 1.0:
+            raise ValueError("jumps of factor 1 and stretch 1 are the model's own; leave `jumps` out")
+        return self
 
 
 class VarianceReduction(Model):

@@ -71,6 +71,8 @@ class Proposal:
             tuple(base.reshape(-1, n)),
             None if jumps is None else raised < jumps.share,
             None if jumps is None else lanes(jumps.factor),
+            None if jumps is None else lanes(jumps.stretch),
+            None if jumps is None else lanes(jumps.stretched),
             corners,
             None if shocks is None else tuple(ndtri(shocks)),
         )

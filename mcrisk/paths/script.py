@@ -27,6 +27,8 @@ class Script(NamedTuple):
     points: Any  # tuple of (COMPANY + OVERLAY) uniforms per market, market after market
     raised: Any = None  # bool: jumps come `factor` times as often
     factor: Any = None
+    stretch: Any = None  # of the size of raised paths' jumps; 1 = none
+    stretched: Any = None  # share of them that it applies to
     corners: Any = None  # tuple of CORNERS row numbers, ascending, the last one the last row; float64
     shocks: Any = None  # tuple of CORNERS standard normals: end, event, end of the fine rows, within them, before
 
@@ -36,6 +38,8 @@ class Steering(NamedTuple):
 
     raised: Any  # bool
     factor: Any
+    stretch: Any
+    stretched: Any
     ratio: Any  # density of the raised law over the model's, of the jumps so far
     corners: Any
     times: Any  # of the corners, s
@@ -59,7 +63,9 @@ def open_steering(params: PathParams, script: Script | None, lead: Any) -> Steer
     if script is None or (script.raised is None and script.shocks is None):
         return None
     one, none = jnp.ones((), jnp.float64), (None,) * 4
-    jumps = (None,) * 3 if script.raised is None else (script.raised, script.factor, one)
+    jumps: tuple = (None,) * 5
+    if script.raised is not None:
+        jumps = (script.raised, script.factor, script.stretch, script.stretched, one)
     if script.shocks is None:
         return Steering(*jumps, *none)
     slope, offset = (jnp.asarray(table)[0] for table in params.grid)
@@ -108,8 +114,24 @@ def _replaced(u: Any, p: Any, q: Any, active: Any, raised: Any) -> tuple[Any, An
     return moved, jnp.where(active, ratio, 1.0)
 
 
+def _stretched(u: Any, p_up: Any, raised: Any, stretch: Any, share: Any) -> tuple[Any, Any]:
+    """(uniform of Kou's law whose tail is t^stretch with probability `share`, density ratio of that mixture at it).
+
+    A jump is −log(tail) times a mean, so t^c makes it c times as large; density of t^c: t^(1/c − 1)/c.
+    """
+    up = u < p_up
+    width = jnp.where(up, p_up, 1.0 - p_up)
+    t = jnp.where(up, u, 1.0 - u) / jnp.maximum(width, 1e-12)
+    larger = t < share  # the lower part of the uniform chooses, and what is left of it is uniform again
+    within = jnp.where(larger, t / share, (t - share) / (1.0 - share))
+    moved = jnp.where(raised, jnp.where(larger, within**stretch, within), t)
+    moved = jnp.clip(moved, 2.0**-52, 1.0 - 2.0**-52)
+    ratio = 1.0 - share + share * moved ** (1.0 / stretch - 1.0) / stretch
+    return jnp.where(raised, jnp.where(up, width * moved, 1.0 - width * moved), u), ratio
+
+
 def _raise_jumps(params: PathParams, steering: Steering, draws: Draws, dt: Any, alive: Any) -> tuple[Draws, Steering]:
-    """Probabilities as in `value.diffuse`. A jump common to all markets counts once."""
+    """Probabilities as in `value.diffuse`. A jump common to all markets counts once, and so does its size."""
     p, markets = params.value, draws.u_event.shape[0]
 
     def higher(chance):
@@ -128,7 +150,31 @@ def _raise_jumps(params: PathParams, steering: Steering, draws: Draws, dt: Any, 
     for m in range(markets):
         ratio = ratio * ratios[m]
     shared = jnp.full_like(draws.u_common, 0.0) + common
-    return draws._replace(u_event=own, u_common=shared), steering._replace(ratio=steering.ratio * ratio)
+    draws = draws._replace(u_event=own, u_common=shared)
+    if params.jumps == "kou":
+        draws, sizes = _stretch_jumps(params, steering, draws, p_own, p_common, alive)
+        ratio = ratio * sizes
+    return draws, steering._replace(ratio=steering.ratio * ratio)
+
+
+def _stretch_jumps(
+    params: PathParams, steering: Steering, draws: Draws, p_own: Any, p_common: Any, alive: Any
+) -> tuple[Draws, Any]:
+    """Sizes of the jumps that come in this row, and the density ratio of those that do.
+
+    Markets share the uniform of a common jump, but each has its own share of falls: it is stretched as the first has it.
+    """
+    p, how = params.value, (steering.raised & alive, steering.stretch, steering.stretched)
+    size, ratios = jax.vmap(_stretched, in_axes=(0, 0, None, None, None))(draws.u_size, p.jump_p_up, *how)
+    both, ratio = _stretched(draws.u_common_size[0], p.jump_p_up[0], *how)
+    joint = draws.u_common < p_common  # [M]
+    alone = (draws.u_event < p_own) & ~joint
+    product = jnp.where(alive & jnp.any(joint), ratio, 1.0)
+    for m in range(size.shape[0]):
+        product = product * jnp.where(alive & alone[m], ratios[m], 1.0)
+    size = jnp.where(alone, size, draws.u_size)
+    shared = jnp.where(jnp.any(joint), both, draws.u_common_size[0])
+    return draws._replace(u_size=size, u_common_size=jnp.full_like(draws.u_common_size, 0.0) + shared), product
 
 
 def _follow_bridge(

@@ -83,12 +83,11 @@ class Weighted:
         """
         hit = np.asarray(hit, bool)
         share = self._share
-        p = float(share[hit].sum())
+        p = 1.0 if hit.all() else float(share[hit].sum())
         rare = min(effective(self.weight[hit]), effective(self.weight[~hit]))
         low, high = p, p
-        variance = self._variance(share * (hit - p))
-        if variance > 0.0 and 0.0 < p < 1.0:
-            low, high = _wilson(p, p * (1.0 - p) / variance / self._stretch(rare), self.level)
+        if (size := self._plain_size(hit, p)) > 0.0:
+            low, high = _wilson(p, size / self._stretch(rare), self.level)
         if rare < FEW:
             heaviest = float(self.weight.max() / self.weight.mean())
             seen, unseen = (intervals.wilson(int(side.sum()), hit.size, self.level) for side in (hit, ~hit))
@@ -109,20 +108,27 @@ class Weighted:
         ordered, upto = x[order], np.cumsum(self._share[order])
         upto[-1] = 1.0
         at = float(ordered[np.searchsorted(upto, q * (1.0 - 1e-12))])
-        below = x <= at
-        p = float(self._share[below].sum())
-        variance = self._variance(self._share * (below - p))
-        lower_side, upper_side = effective(self.weight[x < at]), effective(self.weight[~below])
-        if variance <= 0.0:
-            same = float(ordered[0]) == float(ordered[-1])
-            return Interval(at, at if same else NAN, at if same else NAN)
-        n = p * (1.0 - p) / variance / self._stretch(max(lower_side, upper_side))
+        under, upon = float(self._share[x < at].sum()), float(self._share[x <= at].sum())
+        lower_side, upper_side = effective(self.weight[x < at]), effective(self.weight[x > at])
+        stretch = self._stretch(max(lower_side, upper_side))
+        sizes = [self._plain_size(x <= at, upon), self._plain_size(x < at, under)]  # the largest value has nothing above it
+        n = next((size / stretch for size in sizes if size > 0.0), 0.0)
+        if n <= 0.0:
+            return Interval(at, at, at)  # all paths alike
         tail = 0.5 * (1.0 - self.level)
         low, high = stats.binom.ppf(tail, int(n), q) / n, (stats.binom.ppf(1.0 - tail, int(n), q) + 1.0) / n
         find = lambda level: float(ordered[min(np.searchsorted(upto, level), x.size - 1)])  # noqa: E731
-        short = (low <= float(self._share[x < at].sum()) and lower_side < TAIL, high > p and upper_side < TAIL)
+        short = (low <= under and lower_side < TAIL, high > upon - 1e-12 and upper_side < TAIL)
+        if upon >= 1.0 - 1e-12 and high <= 1.0:  # the estimate is the largest value: resolved when it is common enough
+            short = (short[0], effective(self.weight[x == at]) < TAIL)
         lower = NAN if low <= 0.0 or short[0] else find(low)
         return Interval(at, lower, NAN if high > 1.0 or short[1] else find(high))
+
+    def _plain_size(self, hit: NDArray[np.bool_], p: float) -> float:
+        """How many plain paths know the probability p of `hit` as well, at most 10⁹; 0 where it always or never happens."""
+        if not 1e-12 < p < 1.0 - 1e-12:
+            return 0.0
+        return min(p * (1.0 - p) / max(self._variance(self._share * (hit - p)), 1e-300), 1e9)
 
     def shortfall(self, values: ArrayLike, q: float, ceiling: float | None = None) -> Interval:
         """Mean of the worst (1 − q) of the probability, not of the paths; see `intervals.expected_shortfall`."""
@@ -263,7 +269,7 @@ def accepted(paths: xr.Dataset, seed: int = 0) -> NDArray[np.bool_]:
     found = estimator(paths)
     if isinstance(found, Plain):
         return np.ones(paths.sizes["path"], bool)
-    keep = np.random.default_rng(seed).random(found.weight.size) * found.weight.max() < found.weight
+    keep = np.random.default_rng([seed, 1]).random(found.weight.size) * found.weight.max() < found.weight
     if not keep.any():
         keep[int(np.argmax(found.weight))] = True
     return keep

@@ -19,6 +19,7 @@ from mcrisk.paths import codes
 from mcrisk.paths.proposal import Proposal, branch_shares, corner_rows
 from mcrisk.paths.script import COMPANY, OVERLAY, Script, open_steering, steer
 from mcrisk.paths.state import Draws
+from mcrisk.paths.value import jump_size
 from tests.paths.worlds import liquidity, params, price, scenario
 
 COUNT = 1 << 15
@@ -149,22 +150,21 @@ def test_shares_add_up_and_leave_nothing_out():
 def rows(script_of, steps, dt, rate, common, count, seed=5):
     """(draws of all rows [steps, paths, M], steering at the end) of paths whose raw shocks are numpy's; M = 2 markets."""
     r = np.random.default_rng(seed)
-    value = SimpleNamespace(
-        jump_rate=np.full(2, rate), jump_common=np.full(2, common), factor=np.full(2, 0.6), own=np.full(2, 0.8)
-    )  # fmt: skip
+    pair = {"jump_rate": rate, "jump_common": common, "jump_p_up": 0.45, "factor": 0.6, "own": 0.8}
+    value = SimpleNamespace(**{name: np.full(2, number) for name, number in pair.items()})
     slope = np.zeros((2, steps + 1))
-    tree = SimpleNamespace(value=value, grid=(slope, np.tile(dt * np.arange(steps + 1.0), (2, 1))))
-    u, z = jnp.asarray(r.random((steps, count, 2))), jnp.asarray(r.standard_normal((steps, count, 2)))
+    tree = SimpleNamespace(jumps="kou", value=value, grid=(slope, np.tile(dt * np.arange(steps + 1.0), (2, 1))))
+    u, z = jnp.asarray(r.random((steps, count, 5))), jnp.asarray(r.standard_normal((steps, count, 2)))
     shared, zc = jnp.asarray(r.random((steps, count))), jnp.asarray(r.standard_normal((steps, count)))
 
     def one(script, u, shared, z, zc):
         def row(steering, x):
             k, u, shared, z, zc = x
             blank = jnp.zeros(2)
-            draws = Draws(z, blank, blank + zc, u, blank, blank, blank + shared, blank)
+            draws = Draws(z, blank, blank + zc, u[:2], u[2:4], blank, blank + shared, blank + u[4])
             clock = SimpleNamespace(dt=jnp.float64(dt), time=(k + 1) * dt)
             moved, steering = steer(tree, steering, draws, clock, k + 1, jnp.bool_(True))
-            return steering, (moved.u_event, moved.u_common, z if moved.z_total is None else moved.z_total)
+            return steering, (moved, z if moved.z_total is None else moved.z_total)
 
         first = open_steering(tree, script, 0.0)
         return jax.lax.scan(row, first, (jnp.arange(steps), u, shared, z, zc))
@@ -178,16 +178,26 @@ def test_raised_jumps_are_undone_by_their_ratio():
     raised = np.arange(count) % 2 == 0  # exactly the share
 
     def script(n):
-        return Script((), jnp.asarray(raised), jnp.full(n, 4.0))
+        return Script((), jnp.asarray(raised), jnp.full(n, 4.0), jnp.full(n, 2.0), jnp.full(n, 0.4))
 
-    steering, (u, shared, _) = rows(script, steps, dt, rate, common, count)
+    steering, (moved, _) = rows(script, steps, dt, rate, common, count)
+    u, shared = moved.u_event, moved.u_common
     p_common = common * rate * dt
     p_own = (rate * dt - p_common) / (1 - p_common)
     weight = 1.0 / (share * np.asarray(steering.ratio) + 1.0 - share)
     assert weight.max() <= 1.0 / (1.0 - share) + 1e-9
+    kou = SimpleNamespace(jump_p_up=0.45, jump_up=0.1, jump_down=0.12)
+    size = np.asarray(jump_size(kou, "kou", moved.u_size[..., 0], 0.0))
+    joint = np.asarray(jump_size(kou, "kou", moved.u_common_size[..., 0], 0.0))
     own, both = np.asarray(u) < p_own, np.asarray(shared[..., 0]) < p_common
     assert own[:, raised].sum() > 3 * own[:, ~raised].sum()
     mean_within(weight, 1.0)
+    here, at_once = own[..., 0] & ~both, both
+    for law, chance, sample in ((here, p_own * (1 - p_common), size), (at_once, p_common, joint)):
+        for f, known in ((lambda x: x, 0.45 * 0.1 - 0.55 * 0.12), (lambda x: x * x, 2 * (0.45 * 0.1**2 + 0.55 * 0.12**2)),
+                         (lambda x: x < -0.6, 0.55 * np.exp(-5.0))):  # fmt: skip
+            mean_within(weight * np.where(law, f(sample), 0.0).sum(axis=0), steps * chance * known)
+    assert (size[here] < -0.6)[:].mean() > 3 * 0.55 * np.exp(-5.0)  # that is what it is for
     for m in range(2):
         mean_within(weight * own[..., m].sum(axis=0), steps * p_own)
         mean_within(weight * (own[..., m].sum(axis=0) == 0), (1 - p_own) ** steps)
@@ -204,9 +214,9 @@ def test_the_bridge_is_brownian_and_ends_where_it_must():
     shocks = np.random.default_rng(9).standard_normal((5, count))
 
     def script(n):
-        return Script((), None, None, tuple(jnp.full(n, float(c)) for c in corners), tuple(jnp.asarray(shocks)))
+        return Script((), None, None, None, None, tuple(jnp.full(n, float(c)) for c in corners), tuple(jnp.asarray(shocks)))
 
-    steering, (_, _, z) = rows(script, steps, 2.0, 0.0, 0.0, count)
+    steering, (_, z) = rows(script, steps, 2.0, 0.0, 0.0, count)
     z = np.asarray(z)[..., 0]
     np.testing.assert_allclose(np.asarray(steering.rest), 0.0, atol=1e-9)
     walked = np.cumsum(z * np.sqrt(2.0), axis=0)
