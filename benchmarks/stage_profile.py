@@ -101,7 +101,7 @@ def look(cell, stage, carry, accounts):
     from mcrisk.engine.accounts import _pay_funding, all_margins
     from mcrisk.engine.topup import top_up
 
-    after, pool, tally, _ = _pay_funding(cell.rules, stage, carry, accounts, None)
+    after, pool, tally, _ = _pay_funding(cell.rules, stage, carry, accounts, carry.guard.funding[:, None], None)
     margins = jnp.sum(all_margins(cell.rules, after, stage.views, stage.units), axis=0)
     carry = carry._replace(pool=pool)
     _, topped = top_up(cell.ref.tops_up, stage.views, stage.rows.halted, margins, carry, after)

@@ -77,28 +77,8 @@ def account_stage(rules: Rulebook, markets: Markets, ref: Reference, stage: Stag
 
     `info` (a dict of zero [M, A] arrays, or None) collects what a ledger needs.
     """
-    if rules.rebases:
-        ratio = stage.rows.rebase[:, None]
-        accounts = accounts._replace(quantity=accounts.quantity * ratio, entry=accounts.entry / ratio)
-    before = accounts.liquidated | accounts.deleveraged
-    accounts, pool, tally, info = _pay_funding(rules, stage, carry, accounts, info)
-    carry = carry._replace(pool=pool, tally=tally)
-    margins = all_margins(rules, accounts, stage.views, stage.units)
-    carry, accounts = top_up(ref.tops_up, stage.views, stage.rows.halted, jnp.sum(margins, axis=0), carry, accounts)
-    count = accounts.quantity.shape[0]
-    shape = stage.rows.bid.consumed
-    flows = Flows(jnp.zeros_like(shape), jnp.zeros_like(shape), jnp.zeros_like(shape))
-
-    def one_market(m, state):
-        carry, accounts, flows, info = state
-        return _work_market(rules, markets, stage, m, carry, accounts, flows, info)
-
-    state = (carry, accounts, flows, info)
-    state = one_market(0, state) if count == 1 else lax.fori_loop(0, count, one_market, state)
-    carry, accounts, flows, info = state
-    lost = (accounts.liquidated | accounts.deleveraged) & ~before
-    lost_share = jnp.sum(jnp.where(lost, ref.depth_share, 0.0))
-    flows = flows._replace(makers_lost=jnp.broadcast_to(lost_share, shape.shape))
+    carry, accounts, flows, info, _ = work_accounts(rules, markets, ref, stage, carry, accounts,
+                                                    carry.guard.funding[:, None], info)
     carry = look_again(stage, carry, accounts, flows)
     carry, accounts = _restrike(rules, markets, ref, stage, carry, accounts)
     tally = carry.tally._replace(account_stages=carry.tally.account_stages + 1)
@@ -107,11 +87,44 @@ def account_stage(rules: Rulebook, markets: Markets, ref: Reference, stage: Stag
     return carry._replace(guard=guard, tally=tally), accounts, flows, info
 
 
-def _pay_funding(rules: Rulebook, stage: Stage, carry: PathCarry, accounts: Accounts, info: Any):
+def work_accounts(rules: Rulebook, markets: Markets, ref: Reference, stage: Stage, carry: PathCarry, accounts: Accounts,
+                  settled: Array, info: Any = None, some: bool = False) -> tuple[PathCarry, Accounts, Flows, Any, Array]:
+    """What a row does to `accounts`: all of a path, or (`some`) those that it can concern.
+
+    `settled` [M, A] (or [M, 1]) is cumulative funding up to which each account has paid. With `some`, the last result says
+    that the row concerns everybody after all (ADL, or a funding shortfall that receivers bear); nothing else holds then.
+    """
+    if rules.rebases:
+        ratio = stage.rows.rebase[:, None]
+        accounts = accounts._replace(quantity=accounts.quantity * ratio, entry=accounts.entry / ratio)
+    before = accounts.liquidated | accounts.deleveraged
+    accounts, pool, tally, info = _pay_funding(rules, stage, carry, accounts, settled, info)
+    everybody = tally.adl_wealth > carry.tally.adl_wealth   # receivers bore a shortfall
+    carry = carry._replace(pool=pool, tally=tally)
+    margins = all_margins(rules, accounts, stage.views, stage.units)
+    carry, accounts = top_up(ref.tops_up, stage.views, stage.rows.halted, jnp.sum(margins, axis=0), carry, accounts)
+    count = accounts.quantity.shape[0]
+    shape = stage.rows.bid.consumed
+    flows = Flows(jnp.zeros_like(shape), jnp.zeros_like(shape), jnp.zeros_like(shape))
+
+    def one_market(m, state):
+        carry, accounts, flows, info, everybody = state
+        *state, due = _work_market(rules, markets, stage, m, carry, accounts, flows, info, some)
+        return (*state, everybody | due)
+
+    state = (carry, accounts, flows, info, everybody)
+    state = one_market(0, state) if count == 1 else lax.fori_loop(0, count, one_market, state)
+    carry, accounts, flows, info, everybody = state
+    lost = (accounts.liquidated | accounts.deleveraged) & ~before
+    lost_share = jnp.sum(jnp.where(lost, ref.depth_share, 0.0))
+    return carry, accounts, flows._replace(makers_lost=jnp.broadcast_to(lost_share, shape.shape)), info, everybody
+
+
+def _pay_funding(rules: Rulebook, stage: Stage, carry: PathCarry, accounts: Accounts, settled: Array, info: Any):
     """Settle what quiet rows left owing, then this row's payment with payers capped at their equity."""
     total = carry.market.funding_total
-    owed = total - stage.paid - carry.guard.funding
-    collateral = accounts.collateral - jnp.sum(accounts.quantity * owed[:, None], axis=0)
+    owed = (total - stage.paid)[:, None] - settled
+    collateral = accounts.collateral - jnp.sum(accounts.quantity * owed, axis=0)
     profit = jnp.sum(accounts.quantity * (stage.views.mark[:, None] - accounts.entry), axis=0)
     due = jnp.sum(accounts.quantity * stage.paid[:, None], axis=0)
     paid = jnp.minimum(due, jnp.maximum(collateral + profit, 0.0))
@@ -142,8 +155,8 @@ def _pay_funding(rules: Rulebook, stage: Stage, carry: PathCarry, accounts: Acco
 
 
 def _work_market(rules: Rulebook, markets: Markets, stage: Stage, m, carry: PathCarry, accounts: Accounts, flows: Flows,
-                 info: Any):
-    """Settlement, or liquidation, fund and ADL of market `m`."""
+                 info: Any, some: bool):
+    """Settlement, or liquidation, fund and ADL of market `m`; says last whether ADL is due but not done (`some`)."""
     pick = lambda tree: jax.tree.map(lambda x: x[m], tree)  # noqa: E731
     row, view = pick(stage.rows), pick(stage.views)
     slot = 0 if rules.fund_shared else m
@@ -156,16 +169,20 @@ def _work_market(rules: Rulebook, markets: Markets, stage: Stage, m, carry: Path
     )
     may_trade = ~row.halted & (view.phase != SETTLED)
     last_partial = accounts.last_partial[m]
-    desk, last_partial = lax.cond(
-        may_trade, lambda d, t: _liquidate(rules, stage, m, d, ctx, row, view),
-        lambda d, t: (d, t), desk, last_partial,
+    desk, last_partial, due = lax.cond(
+        may_trade, lambda d, t: _liquidate(rules, stage, m, d, ctx, row, view, some),
+        lambda d, t: (d, t, jnp.bool_(False)), desk, last_partial,
     )
     desk = lax.cond(settles, lambda d: settle(rules.settlement, d, price), lambda d: d, desk)
-    return _close_desk(desk, carry, accounts, flows, info, last_partial, stage, m, slot, row)
+    return *_close_desk(desk, carry, accounts, flows, info, last_partial, stage, m, slot, row), due
 
 
-def _liquidate(rules: Rulebook, stage: Stage, m, desk: Desk, ctx: liquidation.Ladder, row: Row, view: Market):
-    """The venue's ladder, ADL for what it could not place, and who pays for balances below zero."""
+def _liquidate(rules: Rulebook, stage: Stage, m, desk: Desk, ctx: liquidation.Ladder, row: Row, view: Market,
+               some: bool):
+    """The venue's ladder, ADL for what it could not place, and who pays for balances below zero.
+
+    With `some` accounts only there are no counterparties: whether ADL is due is said, and nothing closed.
+    """
     below, _, _ = liquidation.below_maintenance(rules.liquidation, desk, ctx)
 
     def margin(desk: Desk, fees: bool) -> Array:
@@ -176,18 +193,22 @@ def _liquidate(rules: Rulebook, stage: Stage, m, desk: Desk, ctx: liquidation.La
         size = jnp.abs(desk.quantity)
         held = size > 0.0
         desk, left = liquidation.KINDS[rules.liquidation.kind](rules.liquidation, desk, ctx)
+        waits = jnp.bool_(False)
         if rules.adl.scope == "unfilled":
             due = left.contracts
             if rules.adl.trigger == "negative_equity":
                 due = jnp.where(equity(desk) < 0.0, jnp.abs(desk.quantity), 0.0)
             price = close_price(rules.adl, desk, left.price, view.previous_mark, row.dt, ctx.initial_fund)
-            desk = deleverage_accounts(rules.adl, desk, due, price, margin)
+            if some:
+                waits = jnp.sum(due) > 0.0
+            else:
+                desk = deleverage_accounts(rules.adl, desk, due, price, margin)
         unpaid = rules.adl.difference_to == "unpaid"
         desk = cover(desk, held & ~desk.by_adl if unpaid else held, size)
         desk = cover(desk, desk.by_adl, size, from_fund=False) if unpaid else desk
-        return desk, left.last_partial
+        return desk, left.last_partial, waits
 
-    desk, last_partial = lax.cond(jnp.any(below), work, lambda d: (d, ctx.last_partial), desk)
+    desk, last_partial, waits = lax.cond(jnp.any(below), work, lambda d: (d, ctx.last_partial, jnp.bool_(False)), desk)
     if rules.adl.scope == "inventory":
         value = desk.fund + inventory_value(desk)
         since = jnp.where(stage.inventory_since[m] >= 0.0, stage.inventory_since[m], row.time)
@@ -195,9 +216,11 @@ def _liquidate(rules: Rulebook, stage: Stage, m, desk: Desk, ctx: liquidation.La
             due = drawdown_trigger(rules.adl, value, stage.peak[m], desk.inventory, desk.mark, row.time - since)
         else:
             due = (value <= DUST * jnp.sum(jnp.abs(desk.inventory)) * desk.mark) & jnp.any(desk.inventory != 0.0)
+        if some:
+            return desk, last_partial, waits | due
         desk = lax.cond(due, lambda d: deleverage_inventory(
             rules.adl, d, margin, view.previous_mark, row.dt, ctx.initial_fund), lambda d: d, desk)
-    return desk, last_partial
+    return desk, last_partial, waits
 
 
 def _open_desk(rules: Rulebook, stage: Stage, pool: Pool, accounts: Accounts, m, slot, row: Row, view: Market, info) -> Desk:

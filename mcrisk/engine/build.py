@@ -16,6 +16,7 @@ from mcrisk.engine.accounts import Reference
 from mcrisk.engine.chosen import chosen_lanes, weighed
 from mcrisk.engine.lanes import LaneResult, simulate_lanes
 from mcrisk.engine.rulebook import build_markets, build_rulebook
+from mcrisk.engine.sparse.orders import static_orders
 from mcrisk.engine.trip import Cell, Streams
 
 
@@ -47,7 +48,9 @@ def build_cell(config: RunConfig, venue_name: str, scenario_name: str, book: Any
         jnp.asarray(book.collateral), jnp.asarray(book.depth_share),
         jnp.asarray(_tops_up(config, spec, len(book))),
     )
-    return Cell(build_rulebook(venue), build_markets(profiles), ref, jax.tree.map(jnp.asarray, model.stack(params)), streams)
+    rules, markets = build_rulebook(venue), build_markets(profiles)
+    return Cell(rules, markets, ref, jax.tree.map(jnp.asarray, model.stack(params)), streams,
+                static_orders(rules, markets, ref))
 
 
 def _tops_up(config: RunConfig, spec: Any, count: int) -> np.ndarray:

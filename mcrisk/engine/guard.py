@@ -117,7 +117,16 @@ def latent_due(guard: Guard, stage_rows, live: Array) -> Array:
 
 
 def look_again(stage: Stage, carry: PathCarry, accounts: Accounts, flows: Flows) -> PathCarry:
-    """Where due, measure the latent deficit: Σ negative equities at the executable price of accounts still open.
+    """Where due, measure the latent deficit: Σ negative equities at the executable price of accounts still open."""
+    bid, ask, due = executable(stage, carry.guard, flows)
+    price = jnp.where(accounts.quantity > 0.0, bid[:, None], ask[:, None])
+    worth = accounts.collateral + jnp.sum(accounts.quantity * (price - accounts.entry), axis=0)
+    held = jnp.any(accounts.quantity != 0.0, axis=0)
+    return note_latent(carry, bid, ask, due, jnp.sum(jnp.where(held, jnp.maximum(-worth, 0.0), 0.0)))
+
+
+def executable(stage: Stage, guard: Guard, flows: Flows) -> tuple[Array, Array, Array]:
+    """Best bid and ask [M] (the mark where a side is missing), and whether the latent deficit is to be measured there.
 
     The price is the one the row leaves behind, its own fills included: the next row's would depend on how far off it is.
     """
@@ -126,11 +135,11 @@ def look_again(stage: Stage, carry: PathCarry, accounts: Accounts, flows: Flows)
     bid = jnp.where(bids.present, best_price(bids, 1.0), stage.views.mark)
     ask = jnp.where(asks.present, best_price(asks, -1.0), stage.views.mark)
     live = stage.views.phase != SETTLED
-    due = stage.latent_due | live & (bids.present & (bid < carry.guard.latent_bid) | asks.present & (ask > carry.guard.latent_ask))
-    price = jnp.where(accounts.quantity > 0.0, bid[:, None], ask[:, None])
-    worth = accounts.collateral + jnp.sum(accounts.quantity * (price - accounts.entry), axis=0)
-    held = jnp.any(accounts.quantity != 0.0, axis=0)
-    deficit = jnp.sum(jnp.where(held, jnp.maximum(-worth, 0.0), 0.0))
+    return bid, ask, stage.latent_due | live & (bids.present & (bid < guard.latent_bid) | asks.present & (ask > guard.latent_ask))
+
+
+def note_latent(carry: PathCarry, bid: Array, ask: Array, due: Array, deficit: Array) -> PathCarry:
+    """Where due, count a measured latent deficit and set the prices at which it is measured next."""
     latent = jnp.where(jnp.any(due), jnp.maximum(carry.tally.latent_deficit, deficit), carry.tally.latent_deficit)
     guard = carry.guard._replace(
         latent_bid=jnp.where(due, jnp.minimum(carry.guard.latent_bid, bid * LATENT_STEP), carry.guard.latent_bid),

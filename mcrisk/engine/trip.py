@@ -43,6 +43,7 @@ class Cell(NamedTuple):
     ref: Reference
     params: Any
     streams: Streams
+    orders: Any = ()   # sparse.orders.Orders; () where markets are several
 
 
 class Trip(NamedTuple):

@@ -68,11 +68,20 @@ def quiet_band(
     tiers: Tiers, quantity: Array, entry: Array, cushion: Array, mark: Array, mode: str, extra_rate: Array,
     scale: Array | float = 1.0,
 ) -> tuple[Array, Array]:
-    """Prices (lo, hi) around `mark` between which none of these positions can fall below maintenance.
+    """Prices (lo, hi) around `mark` between which none of these positions can fall below maintenance; see `trigger_prices`."""
+    low, high = trigger_prices(tiers, quantity, entry, cushion, mark, mode, extra_rate, scale)
+    return jnp.max(low), jnp.min(high)
+
+
+def trigger_prices(
+    tiers: Tiers, quantity: Array, entry: Array, cushion: Array, mark: Array, mode: str, extra_rate: Array,
+    scale: Array | float = 1.0,
+) -> tuple[Array, Array]:
+    """Prices (lo, hi) [A] around `mark` between which each of these positions cannot fall below maintenance.
 
     quantity, entry, cushion: [A]; cushion is the collateral (with PnL elsewhere, less a slack for funding).
     `scale` [A] multiplies maintenance for accounts that want a look before it is reached.
-    Conservative by construction: an account that is already below maintenance makes the band empty.
+    Conservative by construction: an account that is already below maintenance has an empty band.
     """
     size = jnp.abs(quantity)
     held, is_long = size > 0.0, quantity > 0.0
@@ -97,7 +106,7 @@ def quiet_band(
         low = jnp.where(hit & (last <= here), jnp.maximum(low, last), low)
         high = jnp.where(hit & (first >= here), jnp.minimum(high, first), high)
         low = jnp.where(hit & (first < here) & (here < last), jnp.inf, low)
-    return jnp.max(low / safe), jnp.min(high / safe)
+    return low / safe, high / safe
 
 
 def _tier_notionals(tiers: Tiers, k: int, count: int, size: Array) -> tuple[Array, Array]:

@@ -18,7 +18,7 @@ VENUES = ("kraken-preipo", "tradexyz-ipop", "hyperliquid-hyperp", "okx-prelaunch
           "okx-preipo-perp", "binance-premarket", "binance-preipo")
 MONEY = ("bad_debt", "deficit_48h", "unpaid", "traders_loss", "liquidated_notional", "adl_notional", "adl_wealth",
          "settlement_cut", "latent_deficit", "fees", "winners_profit", "open_deficit")
-COUNTS = ("account_stages", "liquidated_accounts", "adl_accounts", "event_label", "terminal_phase")
+COUNTS = ("liquidated_accounts", "adl_accounts", "event_label", "terminal_phase")
 
 needs_compiler = pytest.mark.skipif(compiler.find_compiler() is None, reason="no C compiler")
 

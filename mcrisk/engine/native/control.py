@@ -22,7 +22,7 @@ from mcrisk.engine.native.primitives import C_TYPE, SPLAT, VECTOR_TYPE, Call, li
 def write_flow(w: BlockWriter, eqn: Eqn) -> None:
     """One equation of control flow or indexed storing; its operands are ready."""
     {"cond": _cond, "for": _for, "while": _while, "rest": _rest, "scatter": _scatter, "assemble": _assemble,
-     "foreach": _foreach}[eqn.prim](w, eqn)
+     "foreach": _foreach, "empty": _empty}[eqn.prim](w, eqn)
 
 
 # ---------------------------------------------------------------------- nested blocks
@@ -171,6 +171,11 @@ def _foreach(w: BlockWriter, eqn: Eqn) -> None:
     w.fn.put(f"for ({name} = FIRST_PATH; {name} < f->count; {name} += PATHS_AT_ONCE) {{")
     _nested(w, eqn.blocks[0], frozenset(), {})
     w.fn.put("}")
+    w.release(eqn)
+
+
+def _empty(w: BlockWriter, eqn: Eqn) -> None:
+    w.place(eqn.outs[0])
     w.release(eqn)
 
 
@@ -341,7 +346,8 @@ def copy(w: BlockWriter, operand: Operand, target: Storage, dtype: str, shape: t
     w.fn.buffers.add(target.name)
     view = operand if isinstance(operand, View) else None
     if view is not None and view.is_whole() and view.shape and offset == "0" and strides == layout(shape)[0]:
-        w.fn.put(f"copy_slots({target.name}, {w.buffer(view.root)}, {layout(shape)[1]});")
+        used = f"f->span{shape[0]}" if len(shape) == 1 and shape[0] in w.em.spans else layout(shape)[1]
+        w.fn.put(f"copy_slots({target.name}, {w.buffer(view.root)}, {used});")
         return
     index = [f"i{d}" for d in range(len(shape))]
     for name, n in zip(index, shape):

@@ -15,7 +15,7 @@ from mcrisk.engine.native.graph import Block, Const, Eqn, Operand, Value, View, 
 from mcrisk.engine.native.primitives import C_TYPE, REDUCTIONS, SLOT_TYPE, Call, literal, scalar_text
 
 _WORDS = {"int64_t": "I64", "uint64_t": "U64"}   # a buffer's slots as integers; how, the target's head says
-FLOW = ("cond", "for", "while", "rest", "scatter", "assemble", "foreach")
+FLOW = ("cond", "for", "while", "rest", "scatter", "assemble", "foreach", "empty")
 
 
 class Storage:
@@ -50,6 +50,7 @@ class Emitter:
         self.done: list[Function] = []
         self.frame: list[tuple[str, str]] = []         # (C type, name) of scalars shared between functions
         self.serial = 0
+        self.spans: set[int] = set()                   # lengths of axes of which only the first `f->span…` are in use
 
     def take(self, shape: tuple[int, ...], home: Any) -> Storage:
         """A buffer for an array of `shape`."""
@@ -168,6 +169,9 @@ class BlockWriter:
             text = self.element(eqn.ins[0], self.slot(eqn.ins[0], []))
         elif eqn.prim == "gather":
             text = self.gathered(eqn, [])
+        elif eqn.prim == "span":
+            text = self.text(eqn.ins[0])
+            self.fn.put(f"f->span{eqn.params['axis']} = {text};")
         else:
             text = scalar_text(eqn.prim, self.call(eqn, [self.text(o) for o in eqn.ins]))
         self.define(out, text)

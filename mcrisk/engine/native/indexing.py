@@ -23,7 +23,7 @@ def _mode(eqn: Any) -> str:
     return modes[name]
 
 
-def _full_strides(view: View, full: tuple[int, ...]) -> list[int]:
+def full_strides(view: View, full: tuple[int, ...]) -> list[int]:
     """Strides with zeros for axes of length one."""
     strides = iter(view.strides)
     return [next(strides) if n != 1 else 0 for n in full]
@@ -34,7 +34,7 @@ def _starts(build: Any, indices: Operand, full: tuple[int, ...], batch: list[int
     """Index number k of every element of the result, as operands of (squeezed) `shape`; `batch` names result axes."""
     if isinstance(indices, Const):
         return [indices] * count
-    strides = _full_strides(indices, full)
+    strides = full_strides(indices, full)
     kept = [d for d in range(len(shape)) if shape[d] != 1]
     to = {d: strides[i] for i, d in enumerate(batch)}
     out: list[Operand] = []
@@ -59,7 +59,7 @@ def gather(build: Any, eqn: Any, ins: list[Operand]) -> Operand:
     batch = [d for d in range(len(shape)) if d not in offset_dims]
     dropped = {int(d) for d in (*numbers.collapsed_slice_dims, *numbers.operand_batching_dims)}
     windows = [d for d in range(len(full)) if d not in dropped]
-    strides, by_out = _full_strides(operand, full), {}
+    strides, by_out = full_strides(operand, full), {}
     for out, d in zip(offset_dims, windows):
         by_out[out] = strides[d]
     places = [d for d in range(len(eqn.invars[1].aval.shape) - 1)]
@@ -102,7 +102,7 @@ def scatter(build: Any, eqn: Any, ins: list[Operand]) -> Operand:
     windows = [d for d in range(len(full)) if d not in dropped]
     window_dims = [int(d) for d in numbers.update_window_dims]
     batch = [d for d in range(len(update_shape)) if d not in window_dims]
-    strides = _full_strides(whole_like(full), full)
+    strides = full_strides(whole_like(full), full)
     by_update = {u: strides[d] for u, d in zip(window_dims, windows)}
     size = {d: update_shape[u] for u, d in zip(window_dims, windows)}
     places = list(range(len(eqn.invars[1].aval.shape) - 1))
@@ -150,10 +150,21 @@ def _replaced(build: Any, join: str, operand: Operand, update: Operand, starts: 
     return new
 
 
+def poke(build: Any, eqn: Any, ins: list[Operand]) -> Operand:
+    """One element replaced, at a place that is inside."""
+    full = eqn.invars[0].aval.shape
+    shape = squeezed(full)
+    steps = full_strides(whole_like(full), full)
+    if not shape:
+        return ins[1]
+    params = {"join": "set", "strides": (), "steps": steps, "limits": [0] * len(steps), "mode": "in", "update_shape": ()}
+    return build.add("scatter", [build.as_array(ins[0], shape), ins[1], *ins[2:]], shape, eqn.outvars[0].aval.dtype.name, params)
+
+
 def update_slice(build: Any, eqn: Any, ins: list[Operand]) -> Operand:
     """dynamic_update_slice: a window at clamped positions."""
     full, part = eqn.invars[0].aval.shape, eqn.invars[1].aval.shape
-    strides = _full_strides(whole_like(full), full)
+    strides = full_strides(whole_like(full), full)
     limits = [int(a - b) for a, b in zip(full, part)]
     window = tuple(strides[d] for d in range(len(part)) if part[d] != 1)
     return _put(build, "set", ins[0], ins[1], ins[2:], limits, strides, squeezed(full), squeezed(part), window, "clip")
@@ -162,7 +173,7 @@ def update_slice(build: Any, eqn: Any, ins: list[Operand]) -> Operand:
 def concatenate(build: Any, eqn: Any, ins: list[Operand], axis: int) -> Operand:
     """Pieces one after the other along an axis."""
     full = tuple(eqn.outvars[0].aval.shape)
-    stride = _full_strides(whole_like(full), full)[axis]
+    stride = full_strides(whole_like(full), full)[axis]
     pieces, at = [], 0
     for operand, var in zip(ins, eqn.invars):
         part = tuple(var.aval.shape)
@@ -176,7 +187,7 @@ def stack(build: Any, eqn: Any, ins: list[Operand], axis: int) -> Operand:
     full = tuple(eqn.outvars[0].aval.shape)
     if full[axis] == 1:
         return ins[0]
-    strides = _full_strides(whole_like(full), full)
+    strides = full_strides(whole_like(full), full)
     part = tuple(n for d, n in enumerate(full) if d != axis)
     kept = tuple(strides[d] for d in range(len(full)) if d != axis and full[d] != 1)
     pieces = [(squeezed(part), kept, k * strides[axis]) for k in range(full[axis])]
@@ -184,5 +195,5 @@ def stack(build: Any, eqn: Any, ins: list[Operand], axis: int) -> Operand:
 
 
 def _piece_strides(full: tuple[int, ...], part: tuple[int, ...]) -> tuple[int, ...]:
-    strides = _full_strides(whole_like(full), full)
+    strides = full_strides(whole_like(full), full)
     return tuple(strides[d] for d in range(len(part)) if part[d] != 1)

@@ -9,11 +9,37 @@ from jax import Array, lax
 
 from mcrisk.engine.accounts import account_stage
 from mcrisk.engine.lanes import LaneResult, jump_ratio
+from mcrisk.engine.sparse import work
+from mcrisk.engine.sparse.strike import all_accounts
 from mcrisk.engine.step import start_accounts
 from mcrisk.engine.trip import Cell, close_row, no_flows, open_path, price_row
 
 
 def journey(cell: Cell, lo: Array, hi: Array, forced: Any, dense: Array) -> LaneResult:
+    """Path (lo, hi) from row 0 to the last; `dense` looks at everybody in every row."""
+    return (sparse_journey if cell.orders else dense_journey)(cell, lo, hi, forced, dense)
+
+
+def sparse_journey(cell: Cell, lo: Array, hi: Array, forced: Any, dense: Array) -> LaneResult:
+    """One market: rows cost what the accounts they concern cost (`engine.sparse`)."""
+    trip, book = open_path(cell, lo, hi, forced), work.start(cell)
+
+    def step(state: tuple, k: Array):
+        trip, priced = price_row(cell, state[0], k)
+        carry, book, flows = lax.cond(
+            priced.work | (dense & priced.alive), lambda c, b: work.work_row(cell, priced.stage, c, b, dense),
+            lambda c, b: (c, b, no_flows(priced.stage)), trip.carry, state[1])
+        trip, seen = close_row(cell, trip._replace(carry=carry), priced, flows)
+        return (trip, book), seen
+
+    steps = cell.params.grid.slope.shape[-1]
+    (trip, book), seen = lax.scan(step, (trip, book), jnp.arange(steps, dtype=jnp.int32))
+    total = trip.carry.market.funding_total
+    carry = trip.carry._replace(guard=trip.carry.guard._replace(funding=total))   # everybody has paid up to here
+    return LaneResult(carry, all_accounts(cell.orders, book, total[0]), trip.plan, seen, jump_ratio(trip))
+
+
+def dense_journey(cell: Cell, lo: Array, hi: Array, forced: Any, dense: Array) -> LaneResult:
     """Path (lo, hi) from row 0 to the last; `dense` looks at the accounts in every row."""
     trip, accounts = open_path(cell, lo, hi, forced), start_accounts(cell.ref)
 

@@ -40,6 +40,8 @@ class FusedLoop:
         self.made = {e.outs[0] for e in members if e.prim not in REDUCTIONS}
         self.inner = domain[-1]
         self.vector = self.inner >= 8 and all(self._has_vector(e) for e in members)
+        self.spanned = self.inner in writer.em.spans
+        self.bound = "n" if self.spanned else str(self.inner)
         self.index = [f"i{d}" for d in range(len(domain))]
         inside = {r: 0 for r in self.made}
         for eqn in members:
@@ -83,6 +85,8 @@ class FusedLoop:
         self._place_stores()
         w.fn.put("{")
         w.fn.depth += 1
+        if self.spanned:
+            w.fn.put(f"const int64_t n = f->span{self.inner};")
         self._splat_scalars()
         depth = self._reduced_axes()
         for level, name in enumerate(self.index):
@@ -127,11 +131,11 @@ class FusedLoop:
         return [v for v, n in count.items() if same[v] and self.w.remaining[v] <= n]
 
     def _innermost(self) -> None:
-        w, name, n = self.w, self.index[-1], self.inner
+        w, name = self.w, self.index[-1]
         step = LANES * self.copies if self.vector else 1
-        w.fn.put(f"for (int64_t {name} = 0; {name} < {n}; {name} += {step}) {{")
+        w.fn.put(f"for (int64_t {name} = 0; {name} < {self.bound}; {name} += {step}) {{")
         w.fn.depth += 1
-        masked = bool(self.reductions) and self.vector and n % step != 0
+        masked = bool(self.reductions) and self.vector and (self.spanned or self.inner % step != 0)
         for copy in range(self.copies):
             Body(self, copy, masked).write()
         w.fn.depth -= 1
@@ -209,7 +213,7 @@ class Body:
         mask = None
         if self.masked:
             mask = f"m{self.tag}"
-            put(f"const vi {mask} = VI({self.index[-1]}) + lanes < VI({loop.inner});")
+            put(f"const vi {mask} = VI({self.index[-1]}) + lanes < VI({loop.bound});")
         for eqn in loop.members:
             self.w.comment(eqn)
             if eqn.prim in REDUCTIONS:

@@ -85,6 +85,7 @@ def _written(root: Block, path: Block, build: Builder, number: Value, outside: d
     outline(root)
     frames = share(root)
     em = Emitter()
+    em.spans = build.shared.spans
     from mcrisk.engine.native.emitter import Storage
 
     for block in all_blocks(root):
@@ -147,6 +148,7 @@ def _text(em: Emitter, tables: list, frames: list[Value], outside: dict[str, lis
     parts = [f"#define ARENA_SLOTS {em.used}   /* scratch memory per path under way */",
              "/* scalars that several functions read */", "struct frame {",
              "  const double *const *in;", "  double *const *out;", "  slots arena;", "  int64_t count;"]
+    parts += [f"  int64_t span{axis};" for axis in sorted(em.spans)]
     parts += [f"  {C_TYPE[v.dtype]} {v.name};" for v in sorted(frames, key=lambda v: v.id)]
     parts += ["};", ""]
     parts += [_table(value, array) for value, array in tables]

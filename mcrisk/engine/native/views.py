@@ -284,6 +284,33 @@ class Builder:
         kept = [i for i in range(len(full)) if full[i] != 1]
         return View(line.root, squeezed(full), tuple(1 if i == d else 0 for i in kept))
 
+    def on_empty(self, eqn: Any, ins: list[Operand]) -> Operand:
+        """Memory whose contents nobody reads before they are written."""
+        value = self.shared.value(_shape(eqn), _dtype(eqn), self.block)
+        self._append(self.block, Eqn("empty", []), [value])
+        return whole(value)
+
+    def on_span(self, eqn: Any, ins: list[Operand]) -> Operand:
+        """How many elements of an axis are in use: loops over axes of that length end there (`engine.sparse.memory`)."""
+        axis = int(eqn.params["axis"])
+        self.shared.spans.add(axis)
+        value = self.shared.value((), _dtype(eqn), self.block)
+        self._append(self.block, Eqn("span", ins, {"axis": axis}), [value])
+        return whole(value)
+
+    def on_peek(self, eqn: Any, ins: list[Operand]) -> Operand:
+        """One element at a place that is inside."""
+        from mcrisk.engine.native.indexing import full_strides
+        operand = ins[0]
+        dyn = [(i, s) for i, s in zip(ins[1:], full_strides(operand, eqn.invars[0].aval.shape)) if s]
+        known = sum(i.value * s for i, s in dyn if isinstance(i, Const))
+        moving = tuple((i, s) for i, s in dyn if not isinstance(i, Const))
+        return self.load(View(operand.root, (), (), operand.offset + known, (*operand.dyn, *moving)))
+
+    def on_poke(self, eqn: Any, ins: list[Operand]) -> Operand:
+        from mcrisk.engine.native.indexing import poke
+        return poke(self, eqn, ins)
+
     # ------------------------------------------------------------------ in other files
     def on_gather(self, eqn: Any, ins: list[Operand]) -> Operand:
         from mcrisk.engine.native.indexing import gather
@@ -327,6 +354,7 @@ class Shared:
         self.root, self.count, self.where = root, 0, None
         self.tables: list[tuple[Value, np.ndarray]] = []
         self._seen: dict[tuple, Value] = {}
+        self.spans: set[int] = set()   # lengths of axes of which only a part is in use
 
     def value(self, shape: tuple[int, ...], dtype: str, block: Block) -> Value:
         self.count += 1
