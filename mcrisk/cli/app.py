@@ -73,7 +73,7 @@ app.registered_groups.sort(key=_by_task)
 @app.callback()
 def _options(
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Where a defect happened, and what libraries log.")
+        bool, typer.Option("--verbose", "-v", help="With any command: where a defect happened, what libraries log.")
     ] = False,
 ) -> None:
     """Monte Carlo risk of pre-IPO perpetual futures: venue rulebooks applied to every account on every path."""
@@ -99,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def execute(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; all messages go to standard error."""
     try:
-        code = app(args=list(arguments) if arguments is not None else None, standalone_mode=False)
+        code = app(args=_verbose_first(list(arguments) if arguments is not None else sys.argv[1:]), standalone_mode=False)
         if code == Interrupted.exit_code:  # what typer makes of Ctrl-C, without a word
             return _say(_INTERRUPTED)
         return code if isinstance(code, int) else 0
@@ -117,6 +117,13 @@ def execute(arguments: Sequence[str] | None = None) -> int:
         return 1
     except Exception as error:
         return _unexpected(error)
+
+
+def _verbose_first(arguments: list[str]) -> list[str]:
+    """`--verbose` may stand anywhere before a `--`, as people write it."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    told = [a for a in arguments[:end] if a in ("-v", "--verbose")]
+    return [*told[:1], *(a for a in arguments[:end] if a not in ("-v", "--verbose")), *arguments[end:]]
 
 
 def _say(error: McriskError) -> int:

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from mcrisk.cli.options import SetOption, overrides
+from mcrisk.cli.answer import Answer
+from mcrisk.cli.options import JsonOption, QuietOption, SetOption, overrides
 from mcrisk.errors import InputError, printable
 
 
@@ -32,8 +33,10 @@ def validate(
             "reverse-stress, sensitivities or comparisons; guessed if not given.",
         ),
     ] = "",
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
-    """Check a configuration without computing anything."""
+    """Check a configuration without computing anything; --json prints it as it is understood, defaults included."""
     from mcrisk.config import catalog, kinds
     from mcrisk.config.load import load_model
     from mcrisk.config.study import Study
@@ -50,7 +53,9 @@ def validate(
         from mcrisk.calibrate.load import check
 
         check(chosen, config, given)  # its fields and names in the run it speaks of
-    typer.echo(f"{printable(config)} is a valid {kinds.title(chosen)}: {kinds.summary(model)}")
+    answer = Answer(as_json, quiet)
+    answer.say(f"{config} is a valid {kinds.title(chosen)}: {kinds.summary(model)}")
+    answer.give({"kind": chosen, "config": model.model_dump(mode="json")})
 
 
 def schema(
@@ -85,16 +90,16 @@ def schema(
     typer.echo(f"wrote {printable(out)}")
 
 
-def list_venues(context: typer.Context) -> None:
+def list_venues(context: typer.Context, as_json: JsonOption = False) -> None:
     """List the shipped venue profiles."""
     if context.invoked_subcommand:
         return
     from rich.table import Table
 
-    from mcrisk.cli.terminal import console
     from mcrisk.config import catalog
     from mcrisk.config.load import load_venue
 
+    answer, facts = Answer(as_json), []
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     for heading in ("name", "venue", "index", "fund / OI", "assumptions"):
         table.add_column(heading, no_wrap=heading == "name", justify="left")
@@ -102,15 +107,22 @@ def list_venues(context: typer.Context) -> None:
         venue = load_venue(name)
         assumed = sum(note.assumption for note in venue.provenance)
         table.add_row(name, venue.title, venue.index_type.replace("_", "-"), f"{venue.fund.initial:.1%}", str(assumed))
-    console().print(table)
+        facts.append({"name": name, "title": venue.title, "index_type": venue.index_type,
+                      "fund_over_open_interest": venue.fund.initial, "assumptions": assumed})  # fmt: skip
+    answer.show(table)
+    answer.give(facts)
 
 
 def show_venue(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name or file of a venue profile.")],
     settings: SetOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Print one venue's rulebook with its sources and assumptions."""
     from mcrisk.cli.sheet import print_sheet
     from mcrisk.config.load import load_venue
 
-    print_sheet(load_venue(name, overrides(settings)))
+    answer, venue = Answer(as_json), load_venue(name, overrides(settings))
+    if answer.for_people:
+        print_sheet(venue)
+    answer.give(venue.model_dump(mode="json"))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from mcrisk.cli.answer import Answer
 from mcrisk.cli.options import JsonOption, QuietOption, RunArgument
-from mcrisk.errors import printable
 
 
 def register(app: typer.Typer) -> None:
@@ -40,18 +39,12 @@ def explain(
     beside = run if isinstance(run, Path) else Path(Path(run).name)  # what a remote run tells is written here
     folder = out if out is not None else beside.with_suffix("") / f"explain-{venue}-{scenario}-{path}"
     checks.writable(folder, "the explanation")
-    from mcrisk.report.format import jsonable
     from mcrisk.runs.explain import explain as tell
 
     told = tell(run, venue, scenario, path, account, market=market, allow_difference=allow_difference)
     files = told.write(folder)
-    if as_json:
-        facts = {"venue": venue, "scenario": scenario, "path": path, "account": account, "agreement": told.agreement,
-                 "numbers": told.numbers, "summary": told.result.summary, "files": [str(f) for f in files]}  # fmt: skip
-        typer.echo(json.dumps(jsonable(facts), indent=1, ensure_ascii=False, allow_nan=False))
-    elif not quiet:
-        for line in told.story:
-            typer.echo(printable(line))
-        typer.echo("")
-        for file in files:
-            typer.echo(f"wrote {printable(file)}")
+    answer = Answer(as_json, quiet)
+    for line in (*told.story, ""):
+        answer.say(line)
+    answer.give({"venue": venue, "scenario": scenario, "path": path, "account": account, "agreement": told.agreement,
+                 "numbers": told.numbers, "summary": told.result.summary, "files": answer.wrote(files)})  # fmt: skip

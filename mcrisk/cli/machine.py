@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from mcrisk.cli.options import JsonOption, SetOption, overrides
+from mcrisk.cli.answer import Answer
+from mcrisk.cli.options import JsonOption, QuietOption, SetOption, overrides
 from mcrisk.errors import InputError, RunFailed
 
 _WHAT = {
@@ -80,6 +81,7 @@ def warmup(
     config: Annotated[str, typer.Argument(metavar="CONFIG", help="Run whose kernels are compiled.")] = "quickstart",
     backend: Annotated[str | None, typer.Option("--backend", help="auto, jax, native or cupy.")] = None,
     settings: SetOption = None,
+    quiet: QuietOption = False,
 ) -> None:
     """Compile a run's kernels into the cache, so that the run itself starts at once."""
     from mcrisk.cli import checks
@@ -98,13 +100,15 @@ def warmup(
     from mcrisk.runs import run as compute
 
     with tempfile.TemporaryDirectory(prefix="mcrisk-warmup-") as folder:
-        compute(short, out=Path(folder) / "warmup.zarr")
-    typer.echo("the kernels are compiled")
+        compute(short, out=Path(folder) / "warmup.zarr", quiet=quiet)
+    Answer(quiet=quiet).say("the kernels are compiled")
 
 
 def validate_model(
     runs: Annotated[int, typer.Option("--runs", min=50, max=100_000, help="Small runs per case.")] = 1000,
     seed: Annotated[int, typer.Option("--seed", min=0, max=2**63, help="Of the random numbers.")] = 1,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Repeat small runs on cases with a known answer: how often do the 95 % intervals hold it?"""
     import jax
@@ -112,21 +116,24 @@ def validate_model(
     jax.config.update("jax_enable_x64", True)
     from rich.table import Table
 
-    from mcrisk.cli.terminal import console
     from mcrisk.risk import validation
 
     low, high = validation.BAND
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     for title in ("case", "known answer", "mean estimate", "paths", "runs", "coverage", f"{low:.0%}–{high:.0%}"):
         table.add_column(title, justify="left" if title == "case" else "right")
-    outside = []
+    outside, facts = [], []
     for case in validation.cases():
         found = validation.coverage(case, runs, seed)
         verdict = "yes" if found.within() else "no"
         outside += [found.name] if verdict == "no" else []
         numbers = (f"{found.truth:.5g}", f"{found.mean:.5g}", f"{found.paths:,}", f"{found.runs:,}", f"{found.share:.1%}")
         table.add_row(found.name, *numbers, verdict)
-    console().print(table)
+        facts.append({"case": found.name, "truth": found.truth, "mean": found.mean, "paths": found.paths,
+                      "runs": found.runs, "coverage": found.share, "within": verdict == "yes"})  # fmt: skip
+    answer = Answer(as_json, quiet)
+    answer.show(table)
+    answer.give(facts)
     if outside:
         raise RunFailed(
             f"{len(outside)} interval(s) do not cover as they should", "; ".join(outside),

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from mcrisk.cli.options import QuietOption
-from mcrisk.errors import InputError, printable
+from mcrisk.cli.answer import Answer
+from mcrisk.cli.options import JsonOption, QuietOption
+from mcrisk.errors import InputError
 
 FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="Folder with results.")]
 
@@ -18,13 +19,12 @@ def register(app: typer.Typer) -> None:
     app.command("serve", rich_help_panel="Watch over time")(serve)
 
 
-def index(folder: FolderArgument = Path("runs"), quiet: QuietOption = False) -> None:
+def index(folder: FolderArgument = Path("runs"), as_json: JsonOption = False, quiet: QuietOption = False) -> None:
     """Write index.html over a results folder: runs, trends with intervals, links to reports."""
     from mcrisk.report.index import index as write
 
-    file = write(folder)
-    if not quiet:
-        typer.echo(f"wrote {printable(file)}")
+    answer = Answer(as_json, quiet)
+    answer.give({"files": answer.wrote([write(folder)])})
 
 
 def serve(

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from mcrisk.cli.options import SetOption, overrides
+from mcrisk.cli.answer import Answer
+from mcrisk.cli.options import JsonOption, QuietOption, SetOption, overrides
 from mcrisk.errors import InputError, printable
 
 
@@ -34,11 +35,14 @@ def replay(
         str | None, typer.Option("--incident", metavar="NAME", help="A shipped incident instead of files of your own.")
     ] = None,
     settings: SetOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Replay given prices through a venue's rulebook and write the full ledger."""
+    answer = Answer(as_json, quiet)
     if incident is not None:
         _incident(incident, {"--venue": venue, "--prices": prices, "--accounts": accounts, "--events": events,
-                             "--set": settings}, out)  # fmt: skip
+                             "--set": settings}, out, answer)  # fmt: skip
         return
     missing = [name for name, value in (("--venue", venue), ("--prices", prices), ("--accounts", accounts), ("--out", out))
                if value is None]  # fmt: skip
@@ -57,11 +61,11 @@ def replay(
     from mcrisk.replay.write import write_replay
 
     result = compute(profile, prices, accounts, events=events)
-    for file in write_replay(result, out, dates=bool(result.summary["dates"])):
-        typer.echo(f"wrote {printable(file)}")
+    files = answer.wrote(write_replay(result, out, dates=bool(result.summary["dates"])))
+    answer.give({"summary": result.summary, "files": files})
 
 
-def _incident(name: str, others: dict[str, object], out: Path | None) -> None:
+def _incident(name: str, others: dict[str, object], out: Path | None, answer: Answer) -> None:
     given = [option for option, value in others.items() if value]
     if given:
         raise InputError(f"--incident and {', '.join(given)} are both given", f"--incident {name}",
@@ -76,16 +80,18 @@ def _incident(name: str, others: dict[str, object], out: Path | None) -> None:
 
     prepare_jax()
     told = replay_incident(incident)
-    _print(told)
-    if out is None:
-        return
-    from mcrisk.replay.write import write_replay
+    if answer.for_people:
+        _print(told)
+    files = []
+    if out is not None:
+        from mcrisk.replay.write import write_replay
 
-    for file in write_replay(told.result, out):
-        typer.echo(f"wrote {printable(file)}")
-    for file, frame in (("comparison.csv", told.comparison), ("prices.csv", told.prices)):
-        frame.to_csv(out / file, index=False)
-        typer.echo(f"wrote {printable(out / file)}")
+        files = write_replay(told.result, out)
+        for file, frame in (("comparison.csv", told.comparison), ("prices.csv", told.prices)):
+            frame.to_csv(out / file, index=False)
+            files = [*files, out / file]
+    answer.give({"incident": name, "comparison": told.comparison.to_dict("records"), "summary": told.result.summary,
+                 "files": answer.wrote(files)})  # fmt: skip
 
 
 def _print(told) -> None:
@@ -108,9 +114,11 @@ def _print(told) -> None:
     screen.print("\n" + printable(told.incident.reading.strip()), markup=False, highlight=False)
 
 
-def incidents() -> None:
+def incidents(as_json: JsonOption = False) -> None:
     """List the shipped incidents."""
     from mcrisk.replay.incidents import load_incident, names
 
-    for name in names():
-        typer.echo(f"{name:32}{printable(load_incident(name).title)}")
+    answer, titles = Answer(as_json), {name: load_incident(name).title for name in names()}
+    for name, title in titles.items():
+        answer.say(f"{name:32}{title}")
+    answer.give(titles)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mcrisk.cli.answer import Answer
 from mcrisk.cli.damage import readable
 from mcrisk.cli.options import JsonOption, QuietOption, RunArgument, location
 from mcrisk.errors import InputError, RunFailed, printable
@@ -124,18 +125,20 @@ def list_runs(
         typer.echo(f"{title}s: {', '.join(catalog.names(kind)) or 'none'}")
 
 
-def check(run: RunArgument) -> None:
+def check(run: RunArgument, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
     """Verify a store: every finished block is there, readable, and has the digest it was written with."""
     existing(run)
     from mcrisk.runs import check as verify
 
-    problems = list(verify(run))
+    answer = Answer(as_json, quiet)
+    problems = [str(problem) for problem in verify(run)]
+    answer.give({"run": str(run), "sound": not problems, "problems": problems})
     if problems:
         raise RunFailed(
-            f"{len(problems)} block(s) of the store are damaged", str(run), "; ".join(str(p) for p in problems[:5]),
+            f"{len(problems)} block(s) of the store are damaged", str(run), "; ".join(problems[:5]),
             "repeat the same `mcrisk run` command: damaged blocks are computed again",
         )  # fmt: skip
-    typer.echo(f"{printable(run)}: all finished blocks are sound")
+    answer.say(f"{run}: all finished blocks are sound")
 
 
 def existing(run: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mcrisk.cli.answer import Answer
 from mcrisk.cli.options import JsonOption, QuietOption, names_and_files
 from mcrisk.errors import InputError, Interrupted, printable
 
@@ -83,6 +84,7 @@ def slot(
 def run(
     schedules: Annotated[list[str], typer.Argument(metavar="SCHEDULE…", help="Files, names, or folders of files.")],
     at_once: Annotated[int, typer.Option("--at-once", min=1, help="Slots of different schedules side by side.")] = 1,
+    quiet: QuietOption = False,
 ) -> None:
     """Stay and do every slot when its time comes, missed ones first (for containers)."""
     references = [
@@ -99,7 +101,7 @@ def run(
         raise InputError("no schedule was found", ", ".join(schedules), "schedules are .yaml files", None)
     from mcrisk.schedules.daemon import run_forever
 
-    raise typer.Exit(run_forever(loaded, _say, at_once))
+    raise typer.Exit(run_forever(loaded, (lambda text: None) if quiet else _say, at_once))
 
 
 def install(
@@ -108,6 +110,8 @@ def install(
         Path, typer.Option("--out", metavar="DIR", help="Where systemd looks for the units of a user.")
     ] = Path("~/.config/systemd/user"),
     cron: Annotated[bool, typer.Option("--cron", help="Print a line for crontab instead.")] = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Write a systemd service and timer for a schedule, or print a crontab line. Enabling them is left to you."""
     from mcrisk.cli.checks import writable
@@ -116,21 +120,29 @@ def install(
 
     made = load(schedule)
     reference = schedule if catalog.is_name(schedule) else str(Path(schedule).absolute())
+    answer = Answer(as_json, quiet)
     if cron:
-        typer.echo(crontab_line(made.when, reference, Path.cwd()))
+        line = crontab_line(made.when, reference, Path.cwd())
+        answer.say(line)
+        answer.give({"crontab": line})
         return
     folder = out.expanduser()
     writable(folder, "the units")
     folder.mkdir(parents=True, exist_ok=True)
+    files = []
     for name, text in units(made.name, made.when, reference, Path.cwd()).items():
         (folder / name).write_text(text)
-        typer.echo(f"wrote {printable(folder / name)}")
-    typer.echo(f"next: systemctl --user daemon-reload && systemctl --user enable --now mcrisk-{made.name}.timer")
+        files.append(folder / name)
+    command = f"systemctl --user daemon-reload && systemctl --user enable --now mcrisk-{made.name}.timer"
+    written = answer.wrote(files)
+    answer.say(f"next: {command}")
+    answer.give({"files": written, "next": command})
 
 
 def upcoming(
     schedule: ScheduleArgument,
     count: Annotated[int, typer.Option("--count", min=1, max=1000, help="How many.")] = 5,
+    as_json: JsonOption = False,
 ) -> None:
     """Print the next slots, in UTC and in the schedule's time zone."""
     from zoneinfo import ZoneInfo
@@ -138,12 +150,15 @@ def upcoming(
     from mcrisk.schedules.calendar import following
 
     made, moment = load(schedule), datetime.now(UTC)
+    answer, slots = Answer(as_json), []
     for _ in range(count):
         moment = following(made.when, moment)
         if moment is None:
             break
         local = moment.astimezone(ZoneInfo(made.when.timezone))
-        typer.echo(f"{moment:%Y-%m-%d %H:%M:%S} UTC   {local:%a %Y-%m-%d %H:%M:%S} {made.when.timezone}")
+        answer.say(f"{moment:%Y-%m-%d %H:%M:%S} UTC   {local:%a %Y-%m-%d %H:%M:%S} {made.when.timezone}")
+        slots.append({"utc": moment.isoformat(), "local": local.isoformat()})
+    answer.give(slots)
 
 
 def history(schedule: ScheduleArgument, as_json: JsonOption = False) -> None:

@@ -1,5 +1,6 @@
 """Help by task, shell completion, answers as JSON, silence when asked."""
 
+import inspect
 import json
 import os
 import subprocess
@@ -47,6 +48,56 @@ def test_shells_complete_commands_and_shipped_names(words, expected):
                    "COMP_CWORD": str(words.count(" "))}  # fmt: skip
     done = subprocess.run([SCRIPT], capture_output=True, text=True, env=environment)
     assert expected in done.stdout.split()
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_every_shell_gets_its_completion_script(shell):
+    environment = {**os.environ, "_MCRISK_COMPLETE": f"source_{shell}"}
+    done = subprocess.run([SCRIPT], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0 and "_MCRISK_COMPLETE" in done.stdout and "mcrisk" in done.stdout
+
+
+SILENT = {"serve", "backends", "schema"}  # shows pages until stopped; prints what it was asked for and nothing else
+NO_DOCUMENT = {"serve", "schedule run", "warmup", "schema"}  # nothing to answer, or JSON anyway
+ONLY_AN_ANSWER = {"show", "list", "compare", "incidents", "venues", "venues show", "schedule next", "schedule history"}
+OTHERS = set("calibrate reverse-stress size-fund sensitivity compare-designs fit backtest adl-lab".split())  # write files
+
+
+def every_command(group=app, prefix=""):
+    for entry in group.registered_commands:
+        yield f"{prefix}{entry.name}", entry.callback
+    for entry in group.registered_groups:
+        if entry.typer_instance.registered_callback:
+            yield f"{prefix}{entry.name}", entry.typer_instance.registered_callback.callback
+        yield from every_command(entry.typer_instance, f"{prefix}{entry.name} ")
+
+
+def test_json_and_quiet_are_there_wherever_they_make_sense():
+    found = {name: set(inspect.signature(call).parameters) for name, call in every_command()}
+    assert {"run", "report", "explain", "replay", "check", "schedule once", "venues show"} <= set(found)
+    assert {n for n, has in found.items() if "as_json" not in has} <= NO_DOCUMENT | OTHERS
+    assert {n for n, has in found.items() if "quiet" not in has} <= SILENT | ONLY_AN_ANSWER | OTHERS
+
+
+def test_documents_of_commands_that_need_no_run(mcrisk, tmp_path):
+    documents = {words: json.loads(mcrisk(*words.split(), "--json").out) for words in (
+        "incidents", "venues", "venues show kraken-preipo", "validate quickstart", "schedule next nightly",
+        "schedule install nightly --cron",
+    )}  # fmt: skip
+    assert documents["venues show kraken-preipo"]["name"] == "kraken-preipo"
+    assert documents["validate quickstart"]["kind"] == "runs" and len(documents["schedule next nightly"]) == 5
+    assert {v["name"] for v in documents["venues"]} >= {"kraken-preipo", "tradexyz-ipop"}
+    assert mcrisk("validate", "quickstart", "--quiet").text == ""
+
+
+def test_verbose_may_stand_anywhere(mcrisk, monkeypatch):
+    seen = []
+    monkeypatch.setattr("mcrisk.cli.app.logging.basicConfig", lambda **_: seen.append(os.environ.get("MCRISK_DEBUG")))
+    for words in (("-v", "validate", "quickstart"), ("validate", "quickstart", "--verbose")):
+        assert mcrisk(*words).code == 0
+        monkeypatch.delenv("MCRISK_DEBUG", raising=False)
+    assert seen == ["1", "1"]
+    assert mcrisk("validate", "--", "-v").code == 2  # after the dashes it is a name
 
 
 def test_answers_as_json(mcrisk, store, tmp_path):
