@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mcrisk.calibrate.evaluate import TEXTS, Outcome, Runner, job
-from mcrisk.calibrate.output import Table, money_range
+from mcrisk.calibrate.evaluate import Outcome, Runner, job
+from mcrisk.calibrate.output import Table
 from mcrisk.calibrate.study import Overrides, answering, at, run_of, says, where_in
+from mcrisk.calibrate.words import name_of, range_of, text_of
 from mcrisk.config.load import load_model
 from mcrisk.config.run import RunConfig
 from mcrisk.config.study import DesignComparison
@@ -21,12 +22,7 @@ from mcrisk.risk.intervals import Interval, paired_difference
 
 JUDGED = ("p_fund_depleted", "p_adl", "winners_haircut_mean", "bad_debt_mean_of_oi", "unpaid_mean_of_oi",
           "avoidable_liquidation", "liquidated_notional_mean_of_oi")  # fmt: skip
-PRICE = "initial_margin"
-SAYS = TEXTS | {
-    "p_adl": "probability of ADL", "bad_debt_mean_of_oi": "losses beyond collateral, of open interest",
-    "unpaid_mean_of_oi": "losses nobody paid, of open interest",
-    "liquidated_notional_mean_of_oi": "liquidated notional, of open interest",
-}  # fmt: skip
+PRICES = ("initial_margin", "equity_posted")  # what safety costs traders: required, and really posted
 
 
 @dataclass(frozen=True)
@@ -108,12 +104,12 @@ def one_mix(run: RunConfig, mix: str, where: str) -> RunConfig:
 
 
 def table(found: Comparison, scenario: str) -> Table:
-    """Levels of every design under one scenario."""
+    """Levels under one scenario: one row per number, one column per design."""
     rows = tuple(
-        (design, *(money_range(*found.found[design, scenario].table[m]) for m in (PRICE, *JUDGED)))
-        for design in found.designs
+        (name_of(m), *(range_of(m, found.found[design, scenario].table[m]) for design in found.designs))
+        for m in (*PRICES, *JUDGED)
     )
-    return Table(f"Designs under {scenario}", ("design", PRICE, *JUDGED), rows, "95 % intervals; shares of open interest.")
+    return Table(f"Designs under {scenario}", ("number", *found.designs), rows, "95 % intervals.")
 
 
 def differences_table(found: Comparison) -> Table:
@@ -142,13 +138,19 @@ def answer(found: Comparison) -> str:
             for word, names in words.items():
                 places = [s for s, verdict in by.items() if verdict == word]
                 if places:
-                    names.append(f"{SAYS[metric]} ({_where(places, found.scenarios)})")
-        first = found.scenarios[0]
-        price = found.found[design, first].table[PRICE].estimate - found.found[base, first].table[PRICE].estimate
-        cost = f"It ties up {abs(price):.2%} of open interest {'more' if price > 0 else 'less'} initial margin."
+                    names.append(f"{name_of(metric)} ({_where(places, found.scenarios)})")
+        cost = f"It {' and '.join(_price(found, design, metric) for metric in PRICES)}."
         parts = [f"{word} in {'; '.join(names)}" for word, names in words.items() if names]
         lines.append(f"{design} against {base}: {'. '.join(parts) or 'no difference is resolved'}. {cost}")
     return "\n".join(lines)
+
+
+def _price(found: Comparison, design: str, metric: str) -> str:
+    """What a design asks of traders beyond the base; the same under every scenario."""
+    first, verb = found.scenarios[0], {"initial_margin": "requires", "equity_posted": "makes them post"}[metric]
+    gap = found.found[design, first].table[metric].estimate - found.found[found.designs[0], first].table[metric].estimate
+    what = {"initial_margin": "initial margin", "equity_posted": "equity"}[metric]
+    return f"{verb} {text_of(metric, abs(gap))} of open interest {'more' if gap > 0 else 'less'} {what}"
 
 
 def _where(places: Sequence[str], scenarios: Sequence[str]) -> str:

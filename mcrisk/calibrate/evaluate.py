@@ -121,15 +121,6 @@ def known_metric(name: str, table: Collection[str], where: str) -> None:
 
 _CERTAIN = ("initial_margin", "equity_posted", "fund_size")
 OWN = (*_CERTAIN, "winners_haircut_mean", "avoidable_liquidation", "fund_pnl_mean")
-TEXTS = {
-    "initial_margin": "initial margin required, of open interest",
-    "equity_posted": "equity that accounts post, of open interest",
-    "fund_size": "insurance fund, of open interest",
-    "avoidable_liquidation": "liquidated notional on paths without reset or cancellation, of open interest",
-    "winners_haircut_mean": "share of winners' profit taken by ADL and settlement cuts, mean",
-    "fund_pnl_mean": "gain of the fund, of open interest",
-    "p_fund_depleted": "probability that the fund is exhausted",
-}
 
 
 @contextmanager

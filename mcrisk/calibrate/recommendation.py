@@ -10,46 +10,17 @@ import math
 
 from mcrisk.calibrate import optimise as search
 from mcrisk.calibrate.decision import Check, Decision
-from mcrisk.calibrate.evaluate import TEXTS
 from mcrisk.calibrate.fields import differences
-from mcrisk.calibrate.output import Table, money_range, shown
+from mcrisk.calibrate.output import Table, shown
 from mcrisk.calibrate.study import says
+from mcrisk.calibrate.words import name_of, range_of, text_of
 from mcrisk.config.study import Calibration, Constraint, paths_for
 from mcrisk.config.venue import Note, Venue
-from mcrisk.report import format as fmt
 from mcrisk.report.svg import Plot, linear, text_at
 from mcrisk.risk.intervals import Interval, paired_difference
 
-_SHARES = ("initial_margin", "equity_posted", "fund_size", "avoidable_liquidation", "winners_haircut_mean",
-           "winners_haircut_es99", "fund_pnl_mean")  # fmt: skip
-
 
 # ------------------------------------------------------------------------------------------------ words
-def name_of(metric: str) -> str:
-    """A metric as people call it."""
-    return TEXTS.get(metric, metric.replace("_of_oi", ", of open interest").replace("_", " "))
-
-
-def is_share(metric: str) -> bool:
-    """Whether a metric is a fraction and is shown in percent."""
-    return metric in _SHARES or metric.startswith(("p_", "paid_by_", "mark_index_gap")) or metric.endswith("_of_oi")
-
-
-def text_of(metric: str, value: float) -> str:
-    """One number of a metric."""
-    return fmt.percent(value) if is_share(metric) else shown(float(value))
-
-
-def range_of(metric: str, found: Interval) -> str:
-    """`estimate [lower, upper]`; a number that is certain has no brackets."""
-    if found.lower == found.upper == found.estimate:
-        return text_of(metric, found.estimate)
-    if not is_share(metric):
-        return money_range(*found)
-    ends = [fmt.NOT_RESOLVED if math.isnan(end) else fmt.percent(end) for end in found[1:]]
-    return f"{fmt.percent(found.estimate)} [{', '.join(ends)}]"
-
-
 def metrics_of(study: Calibration) -> list[str]:
     """Objectives and constraints, each metric once."""
     return list(dict.fromkeys([*(o.metric for o in study.objectives), *(c.metric for c in study.constraints)]))
@@ -79,7 +50,7 @@ def summary(decision: Decision) -> str:
     lines.append(says(study))
     lines.append(
         f"Tuned on {study.scenario}, {study.paths:,} paths per candidate on common draws; checked on {study.check_paths:,} paths "
-        "of another seed."
+        "of another seed, which draws other accounts, too."
     )
     lines += _at_the_edge(decision) + _fitted_to_draws(decision) + _separation(decision)
     return "\n".join(lines)

@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import qmc
 
-from mcrisk.calibrate.evaluate import TEXTS, Runner, known_metric
+from mcrisk.calibrate.evaluate import Runner, known_metric
 from mcrisk.calibrate.output import Table, shown
+from mcrisk.calibrate.words import name_of, text_of
 from mcrisk.calibrate.world import job_at
 from mcrisk.config.run import RunConfig
 from mcrisk.config.study import ReverseStress
@@ -118,9 +119,9 @@ def sentence(study: ReverseStress, rays: Sequence[Ray]) -> str:
         f"{_name(item)} at {shown(item.at(share))}" for item, share in zip(study.inputs, best.shares) if share > 1e-9
     ]
     alone = {ray.direction.index(1.0): ray for ray in rays if sum(d > 0 for d in ray.direction) == 1}
-    text = TEXTS.get(study.metric, study.metric)
+    text, limit = name_of(study.metric), text_of(study.metric, study.value)
     lines = [
-        f"The mildest combination found that brings the {text} to {study.value:g} at {study.venue} is {_list(parts)} "
+        f"The mildest combination found that brings the {text} to {limit} at {study.venue} is {_list(parts)} "
         f"(severity {best.severity:.2f}, where 1 is everything at its worst)."
     ]
     for k, ray in sorted(alone.items()):

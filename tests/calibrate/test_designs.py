@@ -5,6 +5,7 @@ import pytest
 
 from mcrisk.calibrate import designs
 from mcrisk.calibrate.evaluate import Outcome
+from mcrisk.calibrate.words import text_of
 from mcrisk.cli.app import execute
 from mcrisk.config.load import load_config
 from mcrisk.risk.intervals import Interval, mean
@@ -20,7 +21,7 @@ def fake(jobs):
         noise = np.random.default_rng(int(squeeze)).random(400)
         samples = {m: noise * 0.2 + (0.1 * noise if other and squeeze else 0.0) for m in designs.JUDGED}
         margin = 0.3 if other else 0.8
-        table = {m: mean(v) for m, v in samples.items()} | {designs.PRICE: Interval(margin, margin, margin)}
+        table = {m: mean(v) for m, v in samples.items()} | {m: Interval(margin, margin, margin) for m in designs.PRICES}
         out.append(Outcome(table, samples))
     return out
 
@@ -31,7 +32,8 @@ def test_differences_are_paired_and_put_in_words():
     assert gap.estimate == pytest.approx(0.05, abs=0.01) and gap.lower > 0.04  # far narrower than unpaired
     assert found.difference("okx-preipo-perp", "baseline", "p_adl") == (0, 0, 0)
     text = designs.answer(found)
-    assert "worse in" in text and "(squeeze)" in text and "50.00% of open interest less initial margin" in text
+    assert "worse in" in text and "(squeeze)" in text and "less initial margin" in text
+    assert f"requires {text_of('initial_margin', 0.5)} of open interest less" in text
     assert len(designs.differences_table(found).rows) == 2 * len(designs.JUDGED)
 
 
