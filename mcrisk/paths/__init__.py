@@ -13,7 +13,6 @@ from mcrisk.paths.philox import Purpose, StreamKeys, split_path, stream_key, str
 from mcrisk.paths.proposal import Draw, Proposal
 from mcrisk.paths.script import Script, Steering, open_steering, points_of, steer
 from mcrisk.paths.state import Draws, Hints, PathState, draws
-from mcrisk.paths.tilt import tilted, weight
 
 __all__ = [
     "NEVER",
@@ -48,9 +47,7 @@ __all__ = [
     "steer",
     "stream_key",
     "stream_keys",
-    "tilted",
     "times_numpy",
-    "weight",
     "zoom_offsets",
     "zoom_time",
 ]

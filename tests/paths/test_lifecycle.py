@@ -252,21 +252,3 @@ def test_nothing_happens_when_nothing_is_asked_for():
     ):
         assert (getattr(plan, name) > NEVER).all(), name
     assert (plan.jump == 0).all() and (plan.happens == 0).all() and (plan.depth == 1).all()
-
-
-def test_tilted_draws_are_unbiased_and_change_nothing_else():
-    true = world("combined")
-    proposal = paths.tilted(true, branches=(0.2, 0.2, 0.2, 0.2, 0.2), squeeze=0.4, feed_error=0.3)
-    plan = plans(proposal)
-    weights = np.asarray(jax.vmap(lambda one: paths.weight(true, proposal, one))(jax.tree.map(jnp.asarray, plan)))
-    mean_within(weights, 1.0)
-    for branch, share in enumerate((0.67, 0.20, 0.06, 0.06, 0.01)):
-        mean_within(weights * (plan.branch == branch), share)
-    mean_within(weights * (plan.squeeze_from < NEVER), 0.03)
-    mean_within(weights * (plan.error_from < NEVER), 0.04)
-    plain = plans(true)
-    same = plan.branch == plain.branch
-    np.testing.assert_array_equal(plan.jump[same], plain.jump[same])
-    np.testing.assert_array_equal(plan.event_time[same], plain.event_time[same])
-    with pytest.raises(ValueError, match="positive wherever"):
-        paths.tilted(true, branches=(1.0, 0.0, 0.0, 0.0, 0.0))
