@@ -109,7 +109,9 @@ def table(found: Comparison, scenario: str) -> Table:
         (name_of(m), *(range_of(m, found.found[design, scenario].table[m]) for design in found.designs))
         for m in (*PRICES, *JUDGED)
     )
-    return Table(f"Designs under {scenario}", ("number", *found.designs), rows, "95 % intervals.")
+    bare = [d for d in found.designs if not found.found[d, scenario].table["fund_size"].estimate > 0]
+    note = f" {', '.join(bare)}: no fund, so the first loss counts as its exhaustion." if bare else ""
+    return Table(f"Designs under {scenario}", ("number", *found.designs), rows, f"95 % intervals.{note}")
 
 
 def differences_table(found: Comparison) -> Table:

@@ -22,6 +22,8 @@ def fake(jobs):
         samples = {m: noise * 0.2 + (0.1 * noise if other and squeeze else 0.0) for m in designs.JUDGED}
         margin = 0.3 if other else 0.8
         table = {m: mean(v) for m, v in samples.items()} | {m: Interval(margin, margin, margin) for m in designs.PRICES}
+        fund = 0.0 if other else 0.01
+        table["fund_size"] = Interval(fund, fund, fund)
         out.append(Outcome(table, samples))
     return out
 
@@ -34,6 +36,7 @@ def test_differences_are_paired_and_put_in_words():
     text = designs.answer(found)
     assert "worse in" in text and "(squeeze)" in text and "less initial margin" in text
     assert f"requires {text_of('initial_margin', 0.5)} of open interest less" in text
+    assert "okx-preipo-perp: no fund" in designs.table(found, "squeeze").note
     assert len(designs.differences_table(found).rows) == 2 * len(designs.JUDGED)
 
 
