@@ -61,6 +61,13 @@ class Flows(NamedTuple):
     makers_lost: Array  # [M] depth share of makers liquidated or deleveraged in this row
 
 
+class Others(NamedTuple):
+    """Does a row concern more accounts than those it was worked off for?"""
+
+    shortfall: Array    # [] bool: everybody who receives funding bears a part of what payers lack
+    adl: Array          # [] bool: ADL is due; counterparties are accounts in profit at the mark
+
+
 def all_margins(rules: Rulebook, accounts: Accounts, views: Market, units: Array) -> Array:
     """Maintenance margin [M, A] of every position at this row's marks."""
 
@@ -88,18 +95,18 @@ def account_stage(rules: Rulebook, markets: Markets, ref: Reference, stage: Stag
 
 
 def work_accounts(rules: Rulebook, markets: Markets, ref: Reference, stage: Stage, carry: PathCarry, accounts: Accounts,
-                  settled: Array, info: Any = None, some: bool = False) -> tuple[PathCarry, Accounts, Flows, Any, Array]:
+                  settled: Array, info: Any = None, some: bool = False) -> tuple[PathCarry, Accounts, Flows, Any, Others]:
     """What a row does to `accounts`: all of a path, or (`some`) those that it can concern.
 
     `settled` [M, A] (or [M, 1]) is cumulative funding up to which each account has paid. With `some`, the last result says
-    that the row concerns everybody after all (ADL, or a funding shortfall that receivers bear); nothing else holds then.
+    whether the row concerns others after all; nothing else holds then.
     """
     if rules.rebases:
         ratio = stage.rows.rebase[:, None]
         accounts = accounts._replace(quantity=accounts.quantity * ratio, entry=accounts.entry / ratio)
     before = accounts.liquidated | accounts.deleveraged
     accounts, pool, tally, info = _pay_funding(rules, stage, carry, accounts, settled, info)
-    everybody = tally.adl_wealth > carry.tally.adl_wealth   # receivers bore a shortfall
+    shortfall = tally.adl_wealth > carry.tally.adl_wealth
     carry = carry._replace(pool=pool, tally=tally)
     margins = all_margins(rules, accounts, stage.views, stage.units)
     carry, accounts = top_up(ref.tops_up, stage.views, stage.rows.halted, jnp.sum(margins, axis=0), carry, accounts)
@@ -108,16 +115,17 @@ def work_accounts(rules: Rulebook, markets: Markets, ref: Reference, stage: Stag
     flows = Flows(jnp.zeros_like(shape), jnp.zeros_like(shape), jnp.zeros_like(shape))
 
     def one_market(m, state):
-        carry, accounts, flows, info, everybody = state
+        carry, accounts, flows, info, waits = state
         *state, due = _work_market(rules, markets, stage, m, carry, accounts, flows, info, some)
-        return (*state, everybody | due)
+        return (*state, waits | due)
 
-    state = (carry, accounts, flows, info, everybody)
+    state = (carry, accounts, flows, info, jnp.bool_(False))
     state = one_market(0, state) if count == 1 else lax.fori_loop(0, count, one_market, state)
-    carry, accounts, flows, info, everybody = state
+    carry, accounts, flows, info, waits = state
     lost = (accounts.liquidated | accounts.deleveraged) & ~before
     lost_share = jnp.sum(jnp.where(lost, ref.depth_share, 0.0))
-    return carry, accounts, flows._replace(makers_lost=jnp.broadcast_to(lost_share, shape.shape)), info, everybody
+    flows = flows._replace(makers_lost=jnp.broadcast_to(lost_share, shape.shape))
+    return carry, accounts, flows, info, Others(shortfall, waits)
 
 
 def _pay_funding(rules: Rulebook, stage: Stage, carry: PathCarry, accounts: Accounts, settled: Array, info: Any):

@@ -351,7 +351,8 @@ def copy(w: BlockWriter, operand: Operand, target: Storage, dtype: str, shape: t
         return
     index = [f"i{d}" for d in range(len(shape))]
     for name, n in zip(index, shape):
-        w.fn.put(f"for (int64_t {name} = 0; {name} < {n}; {name}++) {{")
+        end = f"f->span{n}" if n in w.em.spans else n
+        w.fn.put(f"for (int64_t {name} = 0; {name} < {end}; {name}++) {{")
         w.fn.depth += 1
     slot = " + ".join([offset, *(f"{i} * {s}" for i, s in zip(index, strides))])
     w.fn.put(to_slot(target.name, slot, dtype, _element(w, operand, index)))

@@ -190,16 +190,12 @@ def write_back(orders: Orders, book: Book, slot: Slot, new: Accounts, n: Array, 
 
     triggers: [S] prices. window: [S] funding may move by this much before they stop to hold.
     """
-    nobody = orders.table.shape[0] - 1
     low, high = triggers
 
-    def one(state):
-        i, rows, known, listed, count = state
-        write = peek(slot.listed, i) | peek(changed, i)
-        account = jnp.where(write, peek(slot.account, i), nobody)
-        old = peek(slot.place, i)
-        fresh = write & (old < 0)
-        place = jnp.where(write, jnp.where(fresh, count, old), listed.low.shape[0] - 1)
+    def one(i, rows, known, listed, count):
+        account, old = peek(slot.account, i), peek(slot.place, i)
+        fresh = old < 0
+        place = jnp.where(fresh, count, old)
         quantity, entry = peek(new.quantity, 0, i), peek(new.entry, 0, i)
         slack = peek(window, i)
         cash, held = peek(new.collateral, i), peek(new.quantity, 0, i) != 0.0
@@ -216,10 +212,15 @@ def write_back(orders: Orders, book: Book, slot: Slot, new: Accounts, n: Array, 
                       paid, jnp.where(held, slack, jnp.inf),
                       quantity, zero, was_quantity, was_zero)
         listed = Listed(*(poke(whole, part, place) for whole, part in zip(listed, line)))
-        return i + 1, rows, set_bit(known, account, jnp.bool_(True)), listed, count + fresh.astype(jnp.int64)
+        return rows, set_bit(known, account, jnp.bool_(True)), listed, count + fresh.astype(jnp.int64)
 
-    state = (0, book.rows, book.known, book.listed, book.count)
-    _, rows, known, listed, count = lax.while_loop(lambda s: s[0] < n, one, state)
+    def each(state):
+        i, *rest = state
+        write = peek(slot.listed, i) | peek(changed, i)
+        return i + 1, *lax.cond(write, lambda *s: one(i, *s), lambda *s: s, *rest)
+
+    state = (jnp.int64(0), book.rows, book.known, book.listed, book.count)
+    _, rows, known, listed, count = lax.while_loop(lambda s: s[0] < n, each, state)
     return book._replace(rows=rows, known=known, listed=listed, count=count)
 
 
@@ -231,9 +232,20 @@ def reference_line(orders: Orders, book: Book, account: Array) -> tuple[Array, A
     return quantity / book.unit, zero * book.unit - book.funding
 
 
-def all_of(orders: Orders, index: Array) -> Array:
-    """[S] every account in file order; the rest nobody."""
-    return jnp.minimum(jnp.arange(index.shape[0], dtype=jnp.int64), orders.table.shape[0] - 1)
+def concerned(orders: Orders, book: Book, mark: Array, everybody: Array, index: Array) -> tuple[Array, Array]:
+    """Accounts in file order and how many: everybody, or who was wanted or is in profit at the mark (ADL counterparties)."""
+
+    def one(state):
+        account, index, n = state
+        current = is_current(book, account)
+        quantity = jnp.where(current, peek(book.rows, account, QUANTITY), peek(orders.table, account, static.QUANTITY))
+        entry = jnp.where(current, peek(book.rows, account, ENTRY), peek(orders.table, account, static.ENTRY) * book.unit)
+        taken = everybody | bit(book.wanted, account) | (quantity * (mark - entry) > 0.0)
+        return account + 1, poke(index, account, n), n + taken.astype(jnp.int64)
+
+    last = orders.table.shape[0] - 1
+    _, index, n = lax.while_loop(lambda s: s[0] < last, one, (jnp.int64(0), index, jnp.int64(0)))
+    return index, jnp.maximum(n, 1)
 
 
 __all__ = ["Book", "Listed", "Slot", "fill_slot", "open_book", "person", "write_back"]

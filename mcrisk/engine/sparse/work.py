@@ -7,12 +7,12 @@ from typing import Any
 import jax.numpy as jnp
 from jax import Array, lax
 
-from mcrisk.engine.accounts import Flows, Stage, work_accounts
+from mcrisk.engine.accounts import Flows, Others, Stage, work_accounts
 from mcrisk.engine.guard import FUNDING_SLACK, executable, note_latent, phase_tiers
 from mcrisk.engine.sparse.find import bands, find
 from mcrisk.engine.sparse.latent import deficit
 from mcrisk.engine.sparse.memory import peek, spanned
-from mcrisk.engine.sparse.rows import Book, Slot, all_of, fill_slot, open_book, reference_of, widths, write_back
+from mcrisk.engine.sparse.rows import Book, Slot, concerned, fill_slot, open_book, reference_of, widths, write_back
 from mcrisk.engine.sparse.strike import restrike
 from mcrisk.engine.state import Accounts, PathCarry
 from mcrisk.engine.topup import watched
@@ -60,22 +60,23 @@ def work_row(cell: Any, stage: Stage, carry: PathCarry, book: Book, dense: Array
         def commit(carry, book, flows):
             return new, _commit(cell, stage, new, book, slot, accounts, n, ratio), sold
 
-        return *lax.cond(more, lambda c, b, f: (c, b, f), commit, carry, book, flows), more
+        return *lax.cond(more.shortfall | more.adl, lambda c, b, f: (c, b, f), commit, carry, book, flows), more
 
     take = jnp.where(needed & ~everybody, jnp.maximum(n, 1), 0)
-    carry, book, flows, more = spanned(take, width, some, lambda c, b, f, _: (c, b, f, jnp.bool_(False)),
-                                       carry, book, flows, index)
-    count = jnp.int64(orders.table.shape[0] - 1)
+    nothing = Others(jnp.bool_(False), jnp.bool_(False))
+    carry, book, flows, more = spanned(take, width, some, lambda c, b, f, _: (c, b, f, nothing), carry, book, flows, index)
+    everybody = everybody | more.shortfall
+    index, count = lax.cond(everybody | more.adl, lambda i: concerned(orders, book, mark, everybody, i),
+                            lambda i: (i, jnp.int64(0)), index)
 
     def every(carry, book, index):
-        slot = fill_slot(orders, book, all_of(orders, index), count, ratio)
+        slot = fill_slot(orders, book, index, count, ratio)
         new, accounts, sold, _, _ = work_accounts(rules, cell.markets, reference_of(slot), stage, carry, slot.accounts, slot.paid)
         if rules.rebases:
             book = book._replace(unit=book.unit / ratio, struck=book.struck / ratio, funding=book.funding / ratio)
         return new, _commit(cell, stage, new, book, slot, accounts, count, ratio), sold
 
-    take = jnp.where(everybody | more, count, 0)
-    carry, book, flows = spanned(take, width, every, lambda c, b, _: (c, b, flows), carry, book, index)
+    carry, book, flows = spanned(count, width, every, lambda c, b, _: (c, b, flows), carry, book, index)
     book = book._replace(wanted=jnp.zeros_like(book.wanted))
     carry = _look(orders, stage, carry, book, flows)
     carry, book = restrike(rules, cell.markets, orders, stage, carry, book)
