@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 BENCH_ARGS ?=
 GPU_CHECK_ARGS ?=
 
-.PHONY: run test test-long lint bench gpu-check clean install install-dev
+.PHONY: run samples test test-long lint bench gpu-check clean install install-dev
 
 run: install
 	$(BIN)/mcrisk run configs/quickstart.yaml --out runs/quickstart.zarr
@@ -18,6 +18,15 @@ run: install
 	echo
 	echo "results: runs/quickstart.zarr (xarray.open_datatree opens it)"
 	echo "report:  runs/quickstart/report.html (open it in a browser; nothing is loaded from the network)"
+
+# The committed pages under reports/, from their configurations: a run with its drill-down, and a comparison of two funds.
+SMALL := --paths 512 --set venues=[kraken-preipo] --set scenarios=[valuation_reset,combined] --set assumption_strip=false
+samples: install
+	$(BIN)/mcrisk run configs/quickstart.yaml --out runs/quickstart.zarr
+	$(BIN)/mcrisk report runs/quickstart.zarr --out reports/quickstart --format html,md
+	$(BIN)/mcrisk run configs/quickstart.yaml $(SMALL) --quiet --out runs/sample-fund-1.zarr
+	$(BIN)/mcrisk run configs/quickstart.yaml $(SMALL) --quiet --set venues.kraken-preipo.fund.initial=0.04 --out runs/sample-fund-4.zarr
+	$(BIN)/mcrisk compare runs/sample-fund-1.zarr runs/sample-fund-4.zarr --out reports/compare > /dev/null
 
 test: lint
 	$(BIN)/python -m pytest

@@ -25,4 +25,6 @@ def _told(run: Any, one: Wanted) -> Told:
         found = explain(run, one.venue, one.scenario, one.path, allow_difference=True)
     except McriskError as error:
         return Told(one, failure=f"{error.what}: {error.why}" if error.why else error.what)
+    except Exception as error:  # the page must not fail with its drill-down; it says what went wrong there
+        return Told(one, failure=f"{type(error).__name__}: {error}")
     return condense(one, found.result, found.story[3:], found.agreement, float(found.numbers["event_time"]))

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.report.synthetic import write_store
+
 ROOT = Path(__file__).resolve().parents[2]
 GUIDES = sorted((ROOT / "docs" / "guide").glob("*.md"))
 BLOCK = re.compile(r"^```(\w+)(?: title=\"([\w.-]+)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -36,15 +38,49 @@ def test_the_site_lists_every_page():
         assert f"guide/{page.name}" in menu
 
 
+def perform(language: str, text: str, folder: Path) -> None:
+    """Run one block as its reader would."""
+    binaries = Path(sys.executable).parent
+    environment = {**os.environ, "PATH": f"{binaries}:{os.environ['PATH']}", "MPLBACKEND": "agg", "NO_COLOR": "1"}
+    command = ["bash", "-euo", "pipefail", "-c", text] if language == "sh" else [sys.executable, "-c", text]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
+
+
+COMPUTES = re.compile(r"mcrisk (run|replay|explain|report|compare)|replay/|import mcrisk\n\nresult")
+
+
+def test_what_computes_nothing_works_as_typed(tmp_path):
+    """The fast half of the guides: files, checks, errors with their exit codes, schedules."""
+    ran = 0
+    for page in GUIDES:
+        folder = tmp_path / page.stem
+        folder.mkdir()
+        for language, name, text in blocks(page):
+            if name:
+                (folder / name).write_text(text)
+            elif language == "sh" and not COMPUTES.search(text):
+                perform(language, text.replace("mcrisk show", "true"), folder)
+                ran += 1
+    assert ran >= 3
+
+
+def test_the_report_of_the_first_guide_is_written_as_typed(tmp_path):
+    """On a made-up store in place of the run, which is the slow test's; its paths cannot be walked, and the page says so."""
+    write_store(tmp_path / "runs" / "first.zarr", paths=64, accounts=6, scenarios=("valuation_reset", "combined"),
+                venues=("kraken-preipo", "okx-premarket-perp"))  # fmt: skip
+    shell = next(text for _, name, text in blocks(ROOT / "docs" / "guide" / "first-run.md") if not name)
+    command = next(line for line in shell.splitlines() if line.startswith("mcrisk report"))
+    perform("sh", command, tmp_path)
+    page = (tmp_path / "runs" / "first" / "report.html").read_text()
+    assert "4 of 4 paths could not be walked again" in page and "worries most" in page
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("page", GUIDES, ids=lambda p: p.stem)
 def test_the_guide_runs(page, tmp_path):
-    binaries = Path(sys.executable).parent
-    environment = {**os.environ, "PATH": f"{binaries}:{os.environ['PATH']}", "MPLBACKEND": "agg", "NO_COLOR": "1"}
     for language, name, text in blocks(page):
         if name:
             (tmp_path / name).write_text(text)
-            continue
-        command = ["bash", "-euo", "pipefail", "-c", text] if language == "sh" else [sys.executable, "-c", text]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600)
-        assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
+        else:
+            perform(language, text, tmp_path)
