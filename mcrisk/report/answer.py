@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from mcrisk.report import format as fmt
 from mcrisk.report import names
 from mcrisk.report.source import Bound, Run, VenueInfo
-from mcrisk.report.verdicts import Verdict
+from mcrisk.report.verdicts import TITLES, Verdict
 
 REACHABLE_BY_FUND = 3.0  # a fund this many times larger is still called a fund question
 REACHABLE_SHARE = 0.05  # … as long as it stays below this share of open interest
@@ -32,7 +32,7 @@ def find_answer(run: Run, judged: list[dict[str, Verdict]]) -> Answer:
     if "red" not in colours and "amber" not in colours:
         return _calm(run, venue, "grey" in colours, scenario)
     lever, action = _lever(run, venue)
-    return Answer(_worry(run, venue, scenario), action, venue.name, run.scenarios[scenario], lever)
+    return Answer(_worry(run, venue, scenario, judged[venue.index]), action, venue.name, run.scenarios[scenario], lever)
 
 
 def _rank(run: Run, venue: VenueInfo, row: dict[str, Verdict]) -> tuple:
@@ -62,7 +62,7 @@ def _worst_scenario(run: Run, venue: VenueInfo) -> int:
     return max(pure, key=size)
 
 
-def _worry(run: Run, venue: VenueInfo, scenario: int) -> str:
+def _worry(run: Run, venue: VenueInfo, scenario: int, row: dict[str, Verdict]) -> str:
     """Which venue, how likely, in which scenario."""
     es = _get(run, venue, scenario, "es_99")
     tail = ""
@@ -87,7 +87,14 @@ def _worry(run: Run, venue: VenueInfo, scenario: int) -> str:
     p, p_worst = (_get(run, venue, s, "p_depleted") for s in (run.headline, scenario))
     if p is None or not fmt.known(p.estimate):
         return f"{venue.name} worries most, above all under {name}{tail}."
-    worst = f" and {fmt.percent(p_worst.estimate)} under {name}" if p_worst and fmt.known(p_worst.estimate) else ""
+    if p.estimate == 0 and not (p_worst and p_worst.estimate > 0):
+        over = [TITLES[key][0] for key, found in row.items() if found.colour in ("red", "amber")]
+        return (
+            f"{venue.name} worries most: {fmt.join(over[:3])} {'is' if len(over) == 1 else 'are'} beyond the limit, although "
+            f"its fund runs dry on none of {fmt.count(run.n_paths)} paths{tail}."
+        )
+    told = scenario != run.headline and p_worst and fmt.known(p_worst.estimate)
+    worst = f" and {fmt.percent(p_worst.estimate)} under {name}" if told else ""
     return (
         f"{venue.name} worries most: its insurance fund runs dry with probability {fmt.percent(p.estimate)} "
         f"in {horizon(run)}{worst}{tail}."
