@@ -217,6 +217,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     nvrtc, nvdisasm = Nvrtc(find_nvrtc()), find_tool("nvdisasm")
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
     rows = []
     for venue in args.venues:
         rows.append(measure(venue, args, nvrtc, nvdisasm))
@@ -228,7 +229,7 @@ def main(argv: list[str] | None = None) -> None:
     report = {
         "what": "compiled, not run: static counts of what NVRTC made of the generated kernel, no GPU involved",
         "date": datetime.now(UTC).isoformat(timespec="seconds"), "architecture": args.arch, "options": OPTIONS,
-        "commit": subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip(),
+        "commit": commit,
         "tools": {"nvrtc": nvrtc.version, "nvdisasm": version(nvdisasm)},
         "command": "python benchmarks/kernel_stats.py " + " ".join(argv if argv is not None else sys.argv[1:]), "rows": rows,
     }

@@ -141,6 +141,11 @@ def test_launches_do_not_change_a_path(monkeypatch):
     assert_same(program([table + 1.0], [number], 500), run.Program(source, None)([table + 1.0], [number], 500))
 
 
+def with_parameters(shared, number):
+    table, rate, tiers = shared
+    return jax.lax.fori_loop(0, 20, lambda i, c: c * rate + table[i] * tiers[2], number * rate), tiers + number
+
+
 class Acted(np.ndarray):
     """An array with an address where CuPy has it."""
 
@@ -163,6 +168,14 @@ class ActedModule:
     def get_function(self, name):
         assert name == "mcrisk_run"
         return self
+
+    def get_global(self, name):
+        def copy_from(at, size):
+            self.filled = size
+            self.library.set_constants(at)
+
+        assert name == "constants"
+        return types.SimpleNamespace(copy_from=copy_from)
 
     def __call__(self, grid, block, args):
         inputs, outs, count, arena = args
@@ -187,11 +200,12 @@ def test_the_calls_of_cupy(monkeypatch):
     cupy.get_default_memory_pool = lambda: types.SimpleNamespace(free_all_blocks=lambda: None)
     monkeypatch.setitem(sys.modules, "cupy", cupy)
     monkeypatch.setattr(device, "environment", lambda: "a GPU")
-    table, number = np.linspace(0.0, 1.0, 30), np.arange(300.0)
-    source, _ = generate(path_sums, jax.ShapeDtypeStruct((30,), np.float64), (jax.ShapeDtypeStruct((), np.float64),))
+    shared, number = [np.linspace(0.0, 1.0, 30), np.float64(0.25), np.linspace(2.0, 3.0, 5)], np.arange(300.0)
+    source, _ = generate(with_parameters, run.shapes(shared), (jax.ShapeDtypeStruct((), np.float64),))
     program = kernel.CudaProgram(source, None)
     assert program.device.threads == 4 * 640   # 65,536 registers, 100 per thread, whole blocks
-    assert_same(program([table], [number], 300), run.Program(source, None)([table], [number], 300))
+    assert_same(program(shared, [number], 300), run.Program(source, None)(shared, [number], 300))
+    assert program.device.kernel.filled == 8 * 6   # the scalar and the short table stand in constant memory
     with pytest.raises(RunFailed, match="NVRTC") as caught:
         device.Device("refuse")
     assert "no such thing" in str(caught.value) and "line one" not in str(caught.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 from dataclasses import dataclass
 from functools import lru_cache
@@ -83,7 +84,8 @@ class Device:
         self.arrays = cupy
         # CuPy adds --gpu-architecture of the current device and keeps compiled modules in its own cache
         try:
-            self.kernel = cupy.RawModule(code=text, options=OPTIONS, backend="nvrtc").get_function("mcrisk_run")
+            module = cupy.RawModule(code=text, options=OPTIONS, backend="nvrtc")
+            self.kernel, self.constants = module.get_function("mcrisk_run"), module.get_global("constants")
         except cupy.cuda.compiler.CompileException as error:
             errors = [line for line in str(error).splitlines() if "error" in line]
             raise RunFailed(
@@ -104,6 +106,10 @@ class Device:
         import numpy as np
 
         return self.arrays.asarray(np.array([a.data.ptr for a in arrays] or [0], np.uint64))
+
+    def set_constants(self, values: Any) -> None:
+        """Fill the kernel's constant memory, in the order of launches."""
+        self.constants.copy_from(values.ctypes.data_as(ctypes.c_void_p), values.nbytes)
 
     def launch(self, blocks: int, threads: int, inputs: list, outs: list, count: int, arena: Any) -> None:
         import numpy as np

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mcrisk.engine.cuda.device import GROUP, Device
-from mcrisk.engine.native.slots import Source, from_slots, slot_arrays
+from mcrisk.engine.native.slots import Source, constants, from_slots, slot_arrays
 from mcrisk.engine.native.target import CUDA
 from mcrisk.errors import RunFailed
 
@@ -78,7 +78,9 @@ class CudaProgram:
         """Inputs on the device; kept for the next call with the same arrays."""
         before, arrays = self._kept
         if len(before) != len(shared) or any(a is not b for a, b in zip(before, shared)):
-            arrays = [self.device.arrays.asarray(a) for a in slot_arrays(self.source, shared, None)]
+            given = slot_arrays(self.source, shared, None)
+            arrays = [self.device.arrays.asarray(a) for a in given]
+            self.device.set_constants(constants(self.source, given))
             self._kept = (list(shared), arrays)
         return arrays
 

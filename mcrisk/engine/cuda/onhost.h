@@ -6,6 +6,7 @@
 
 #define __global__
 #define __device__
+#define __constant__ static
 #define __noinline__ __attribute__((noinline))
 #define __forceinline__ inline
 #define __launch_bounds__(...)

@@ -71,6 +71,9 @@ class Host:
     def free(self) -> int:
         return self.memory
 
+    def set_constants(self, values: np.ndarray) -> None:
+        self.library.set_constants(ctypes.c_void_p(values.ctypes.data))
+
     def launch(self, blocks: int, threads: int, inputs: list, outs: list, count: int, arena: Any) -> None:
         arena.fill(np.nan)   # nothing may depend on what scratch memory held before
         pointers = lambda arrays: (ctypes.c_void_p * max(len(arrays), 1))(*[a.ctypes.data for a in arrays])  # noqa: E731

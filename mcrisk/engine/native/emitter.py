@@ -315,7 +315,11 @@ class BlockWriter:
         return self.name(operand.root)
 
     def name(self, value: Value) -> str:
-        if value.frame and (value.mutable or value.block.function_of() != self.fn.name):
+        elsewhere = value.block.function_of() != self.fn.name
+        if value.parameter and elsewhere:   # the target says whether the frame keeps it or it is read again
+            view = value.eqn.ins[0]
+            return f"PARAM(f->{value.name}, {self.element(view, self.slot(view, []))})"
+        if value.frame and (value.mutable or elsewhere):
             return f"f->{value.name}"
         return value.name
 
@@ -323,8 +327,9 @@ class BlockWriter:
         """A scalar gets its value; one that other functions read goes into the frame as well."""
         value.live = True
         kind = C_TYPE[value.dtype]
-        shared = f"f->{value.name} = " if value.frame else ""
-        self.fn.put(f"const {kind} {value.name} = {shared}{text};")
+        if value.frame:
+            text = f"KEEP(f->{value.name}, {text})" if value.parameter else f"f->{value.name} = {text}"
+        self.fn.put(f"const {kind} {value.name} = {text};")
 
     def declare(self, value: Value) -> None:
         """A scalar that branches or loops assign."""

@@ -55,6 +55,13 @@ class Value:
         self.label = "x"                # what the rule calls it
 
     @property
+    def parameter(self) -> bool:
+        """A scalar at a fixed place of an input that all paths share: it may be read again instead of handed on."""
+        eqn = self.eqn
+        return (self.block.depth == 0 and eqn is not None and eqn.prim == "load" and eqn.ins[0].root.table is not None
+                and not eqn.ins[0].dyn)
+
+    @property
     def name(self) -> str:
         """Its identifier in the source, where it is a scalar."""
         return f"{self.label}_{self.id}"

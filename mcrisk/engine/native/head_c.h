@@ -11,6 +11,12 @@
 #define FIRST_PATH 0
 #define PATHS_AT_ONCE 1
 #define THREAD_ARENA arena
+#define CONSTANTS(count)
+#define INPUT(k, place) f->in[k]
+/* a parameter that several functions read: handed on in the frame */
+#define KEPT(field) field
+#define KEEP(kept, read) ((kept) = (read))
+#define PARAM(kept, read) (kept)
 typedef double *slots;   /* scratch memory of a path */
 #define I64(buffer) ((int64_t *)(buffer))
 #define U64(buffer) ((uint64_t *)(buffer))

@@ -1,5 +1,6 @@
-/* How this text stands on a CUDA device: one thread per path, scalars in registers and local memory. Scratch memory is laid
-   out slot by slot over the 32 threads of a warp, so that threads that read the same slot share a memory transaction.
+/* How this text stands on a CUDA device: one thread per path, scalars in registers and local memory, parameters in constant
+   memory. Scratch memory is laid out slot by slot over the 32 threads of a warp, so that threads that read the same slot share
+   a memory transaction.
    Without fused multiply-adds (--fmad=false), so that rounding is the host's. */
 #ifdef __CUDACC_RTC__
 typedef int int32_t;
@@ -22,6 +23,12 @@ typedef unsigned long long uint64_t;
 #endif
 
 #define WARP 32
+#define CONSTANTS(count) extern "C" { __constant__ double constants[count]; }
+#define INPUT(k, place) ((place) < 0 ? f->in[k] : (const double *)constants + (place))
+/* a parameter that several functions read: read again from constant memory, which costs nothing */
+#define KEPT(field)
+#define KEEP(kept, read) (read)
+#define PARAM(kept, read) (read)
 #define INLINE static __device__ __forceinline__
 #define TABLE static __device__ const
 #define PART(name) static __device__ __noinline__ void name(struct frame *f)

@@ -5,6 +5,7 @@ Needs NumPy only, so that a machine with a device but without the rest can run a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,8 @@ from mcrisk.engine.native.graph import layout, squeezed
 from mcrisk.engine.native.primitives import SLOT_TYPE
 from mcrisk.engine.native.target import C, Target
 
+SMALL = 16         # slots of an input that goes into constant memory
+CONSTANT = 7168    # of its 64 KiB, in slots
 _WORDS = {"double": np.float64, "int64_t": np.int64, "uint64_t": np.uint64}
 
 
@@ -52,6 +55,29 @@ class Source:
     def for_target(self, target: Target) -> str:
         """The file for one target."""
         return target.text(self.body)
+
+
+def constant_places(shared: Sequence[Slots]) -> tuple[list[int], int]:
+    """Where each input common to all paths stands in constant memory (−1: in ordinary memory), and the slots that takes.
+
+    Constant memory serves a warp that reads one place at a time: scalars and small tables, not what is read by account.
+    """
+    places, used = [], 0
+    for spec in shared:
+        small = spec.slots <= SMALL and used + spec.slots <= CONSTANT
+        places.append(used if small else -1)
+        used += spec.slots if small else 0
+    return places, max(used, 1)
+
+
+def constants(source: Source, arrays: list[np.ndarray]) -> np.ndarray:
+    """The contents of constant memory; `arrays` are the inputs common to all paths in slots."""
+    places, used = constant_places(source.shared)
+    out = np.zeros(used, np.uint64)
+    for place, array in zip(places, arrays, strict=True):
+        if place >= 0:
+            out[place:place + array.size] = array.reshape(-1).view(np.uint64)
+    return out
 
 
 def slot_arrays(source: Source, shared: list[np.ndarray] | None, lanes: list[np.ndarray] | None) -> list[np.ndarray]:

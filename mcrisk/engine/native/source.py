@@ -29,7 +29,7 @@ from mcrisk.engine.native.graph import (
 )
 from mcrisk.engine.native.names import clean, last
 from mcrisk.engine.native.primitives import C_TYPE, SLOT_TYPE, literal
-from mcrisk.engine.native.slots import Slots, Source
+from mcrisk.engine.native.slots import Slots, Source, constant_places
 from mcrisk.engine.native.views import Builder, Shared
 
 OUTLINE = 150   # equations from which on a block gets a function of its own
@@ -70,7 +70,7 @@ def write_source(jaxpr: Any, consts: list, common: list[Slots], single: list[Slo
     path.outs = inner.run(jaxpr, consts, args)
     build.shared.where = None
     build._append(root, Eqn("foreach", [], {"number": number, "results": results}, [path]), [])
-    return _written(root, path, build, number, {"in": [*common, *single], "o": results})
+    return _written(root, path, build, number, {"in": [*common, *single], "common": common, "o": results})
 
 
 def _input(build: Builder, k: int, spec: Slots) -> Operand:
@@ -146,10 +146,12 @@ def _rests(block: Block) -> list[Block]:
 # ---------------------------------------------------------------------- text
 def _text(em: Emitter, tables: list, frames: list[Value], outside: dict[str, list[Slots]]) -> str:
     parts = [f"#define ARENA_SLOTS {em.used}   /* scratch memory per path under way */",
+             f"CONSTANTS({constant_places(outside['common'])[1]})   /* slots of small inputs that all paths share */",
              "/* scalars that several functions read */", "struct frame {",
              "  const double *const *in;", "  double *const *out;", "  slots arena;", "  int64_t count;"]
     parts += [f"  int64_t span{axis};" for axis in sorted(em.spans)]
-    parts += [f"  {C_TYPE[v.dtype]} {v.name};" for v in sorted(frames, key=lambda v: v.id)]
+    fields = [(v, f"{C_TYPE[v.dtype]} {v.name};") for v in sorted(frames, key=lambda v: v.id)]
+    parts += [f"  KEPT({text})" if v.parameter else f"  {text}" for v, text in fields]
     parts += ["};", ""]
     parts += [_table(value, array) for value, array in tables]
     for fn in em.done:
@@ -172,7 +174,9 @@ def _origins(fn: Function) -> str:
 
 def _buffer(em: Emitter, name: str, outside: dict[str, list[Slots]]) -> str:
     if name.startswith("in"):
-        return f"const double *const {name} = f->in[{name[2:]}];   {_named(outside['in'][int(name[2:])])}"
+        k = int(name[2:])
+        place = dict(enumerate(constant_places(outside["common"])[0])).get(k, -1)
+        return f"const double *const {name} = INPUT({k}, {place});   {_named(outside['in'][k])}"
     if name.startswith("o"):
         return f"double *const {name} = f->out[{name[1:]}];   {_named(outside['o'][int(name[1:])])}"
     return f"const slots {name} = f->arena + {em.offsets[name]};"

@@ -1,7 +1,8 @@
 """Where a generated text is compiled: what stands before it makes the same statements C or CUDA C++.
 
-A head defines the types `vd`, `vi`, `vu` of four elements, `slots` (scratch memory), `INLINE`, `TABLE`, `PART` (a function of
-the program), `ENTRY`, `FIRST_PATH` and `PATHS_AT_ONCE` (which paths this thread takes), `I64`, `U64`, `copy_slots`.
+A head defines the types `vd`, `vi`, `vu` of four elements and `slots` (scratch memory); `INLINE`, `TABLE`, `PART` (a function of
+the program) and `ENTRY`; `FIRST_PATH` and `PATHS_AT_ONCE`, which paths a thread takes; `CONSTANTS`, `INPUT`, `KEPT`, `KEEP` and
+`PARAM`, where parameters stand; `I64`, `U64`, `copy_slots`.
 """
 
 from __future__ import annotations
