@@ -123,7 +123,7 @@ def test_the_known_optimum_of_a_toy_venue_is_found_and_held_against_fresh_seeds(
     bound admits. Found here by bisection on the same draws, then by the search."""
     from mcrisk.risk.intervals import wilson
 
-    limit, n = 0.3, 128
+    limit, n = 0.1, 128
     file = write(tmp_path, paths=n, check_paths=256, trials=32, batch=8, held_out=["squeeze"],
                  constraints=[{"metric": "p_fund_depleted", "at_most": limit}])  # fmt: skip
     study, run, venue = load_study(file)
@@ -139,9 +139,10 @@ def test_the_known_optimum_of_a_toy_venue_is_found_and_held_against_fresh_seeds(
         low, high = (low, middle) if allowed(middle) else (middle, high)
     assert execute(["calibrate", file, "--out", str(tmp_path / "out")]) == 0
     chosen = load_venue(str(tmp_path / "out" / "kraken-preipo-tiny.yaml")).fund.initial
-    assert low <= chosen <= 1.25 * high
+    assert low <= chosen <= 1.5 * high
     written = (tmp_path / "out" / "calibration.md").read_text()
-    rows = [line for line in written.splitlines() if "| probability that the fund is exhausted |" in line]
+    checks = written.split("### Does it hold elsewhere")[1].splitlines()
+    rows = [line for line in checks if "| probability that the fund is exhausted |" in line]
     assert [row.split(" | ")[0].strip("| ") for row in rows] == [
         "tuned on: valuation_reset", "fresh seed: valuation_reset", "held out: squeeze"]  # fmt: skip
     assert all(row.count("[") >= 3 for row in rows)  # recommended, now, difference: each with its interval
