@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mcrisk.cli.answer import Answer
-from mcrisk.cli.options import JsonOption, QuietOption
+from mcrisk.cli.options import JsonOption, QuietOption, location
 from mcrisk.errors import InputError
 
 FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="Folder with results.")]
@@ -19,12 +19,23 @@ def register(app: typer.Typer) -> None:
     app.command("serve", rich_help_panel="Watch over time")(serve)
 
 
-def index(folder: FolderArgument = Path("runs"), as_json: JsonOption = False, quiet: QuietOption = False) -> None:
+def index(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder with results, or its URL.", parser=location)
+    ] = Path("runs"),
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Where the page of a URL is written; default here.")
+    ] = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
     """Write index.html over a results folder: runs, trends with intervals, links to reports."""
     from mcrisk.report.index import index as write
 
+    if out is not None and isinstance(folder, Path):
+        raise InputError("--out is for results behind a URL", f"--out {out}", "a folder gets its index.html inside", None)
     answer = Answer(as_json, quiet)
-    answer.give({"files": answer.wrote([write(folder)])})
+    answer.give({"files": answer.wrote([write(folder, out)])})
 
 
 def serve(

@@ -12,6 +12,7 @@ from typing import Any
 
 import xarray as xr
 
+from mcrisk.errors import InputError
 from mcrisk.report import format as fmt
 from mcrisk.report.source import HEADLINE_SCENARIO, NAN
 
@@ -82,19 +83,52 @@ def _run(folder: Path, store: Path) -> Entry | None:
         facts = json.loads((store / "zarr.json").read_text())["attributes"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    config = facts.get("config")
-    config = _parsed(config)
+    config = _parsed(facts.get("config"))
     series = _series(folder, store.parent)
     name = fmt.clean(config.get("name") or store.stem)
     if store.parent == folder:
         series = name
+    made = _stated(facts.get("created")) or datetime.fromtimestamp(store.stat().st_mtime, UTC)
+    entry = _entry(facts, config, series, store.stem if store.parent != folder else name, made, str(store))
+    entry.report, entry.store = _report(folder, store), _relative(folder, store)
+    return entry
+
+
+def _entry(facts: dict, config: dict, series: str, name: str, made: datetime, store: str) -> Entry:
+    """What the root attributes and the metrics of a store say."""
     complete = facts.get("complete") is not False
     return Entry(
-        series, store.stem if store.parent != folder else name, _time(facts.get("created"), store),
-        "complete" if complete else "unfinished", fmt.clean(facts.get("fingerprint", ""))[:12],
-        config.get("paths") if isinstance(config.get("paths"), int) else None, _report(folder, store),
-        _relative(folder, store), _metrics(store) if complete else {}, _cushions(config),
+        series, name, made, "complete" if complete else "unfinished", fmt.clean(facts.get("fingerprint", ""))[:12],
+        config.get("paths") if isinstance(config.get("paths"), int) else None, store=store,
+        metrics=_metrics(store) if complete else {}, cushions=_cushions(config),
     )  # fmt: skip
+
+
+def remote_entries(url: str) -> list[Entry]:
+    """Every run directly below a URL (`s3://…`, `memory://…`), oldest first. What cannot be read is left out.
+
+    Raises InputError when the place itself cannot be listed.
+    """
+    import fsspec
+
+    try:
+        files, root = fsspec.core.url_to_fs(url)
+        stores = sorted(str(path) for path in files.ls(root, detail=False) if str(path).rstrip("/").endswith(".zarr"))
+    except Exception as error:  # every file system has errors of its own
+        raise InputError("the results cannot be listed", url, fmt.clean(error)[:300], "check the address and your access") from None
+    found = []
+    for path in stores:
+        try:
+            facts = json.loads(files.cat_file(f"{path.rstrip('/')}/zarr.json"))["attributes"]
+            made = _stated(facts.get("created"))
+        except Exception:  # not a store of ours, or damaged
+            continue
+        if made is None:
+            continue
+        config, stem = _parsed(facts.get("config")), path.rstrip("/").rsplit("/", 1)[-1].removesuffix(".zarr")
+        series = fmt.clean(config.get("name") or stem)
+        found.append(_entry(facts, config, series, fmt.clean(stem), made, files.unstrip_protocol(path)))
+    return sorted(found, key=lambda e: (e.made, e.store))
 
 
 def _cushions(config: dict) -> dict[str, str]:
@@ -118,12 +152,13 @@ def _parsed(config: Any) -> dict:
     return config if isinstance(config, dict) else {}
 
 
-def _time(created: Any, store: Path) -> datetime:
+def _stated(created: Any) -> datetime | None:
+    """When a store says it was made."""
     try:
         made = datetime.fromisoformat(str(created))
-        return made if made.tzinfo else made.replace(tzinfo=UTC)
     except ValueError:
-        return datetime.fromtimestamp(store.stat().st_mtime, UTC)
+        return None
+    return made if made.tzinfo else made.replace(tzinfo=UTC)
 
 
 def _series(folder: Path, place: Path) -> str:
@@ -139,7 +174,7 @@ def _report(folder: Path, store: Path) -> str:
     return _relative(folder, file) if file.is_file() else ""
 
 
-def _metrics(store: Path) -> dict[str, dict[str, tuple[float, float, float]]]:
+def _metrics(store: str) -> dict[str, dict[str, tuple[float, float, float]]]:
     """Headline numbers, reading nothing but the small /metrics group."""
     try:
         with xr.open_dataset(store, engine="zarr", group="metrics", chunks=None, consolidated=False) as data:

@@ -8,31 +8,42 @@ from urllib.parse import quote
 from mcrisk.errors import InputError
 from mcrisk.report import charts, charts_more, names, render
 from mcrisk.report import format as fmt
-from mcrisk.report.folder import SHOWN, Entry, entries, known
+from mcrisk.report.folder import SHOWN, Entry, entries, known, remote_entries
 from mcrisk.report.model import Cell, Column, Figure, Panel, Section, Table, cell
 
 MOST = 200  # runs of a series in a trend, newest kept
 
 
-def index(folder: str | Path) -> Path:
-    """Write `index.html` into a results folder and return it.
+def index(folder: str | Path, out: str | Path | None = None) -> Path:
+    """Write `index.html` into a results folder (of a URL: into `out`, default the working folder) and return it.
 
-    Raises InputError when the folder does not exist, cannot be written or holds no run.
+    Raises InputError when the folder does not exist, cannot be read or written, or holds no run.
     """
+    if "://" in str(folder):
+        found = remote_entries(str(folder))
+        if not found:
+            raise InputError("no run was found", str(folder), "runs are .zarr folders", "see `mcrisk run --out`")
+        target = Path(out if out is not None else ".")
+        target.mkdir(parents=True, exist_ok=True)
+        return _write(target, to_html(str(folder), found))
     place = Path(folder)
     if not place.is_dir():
         raise InputError("there is no such folder", str(place), "results are folders of .zarr stores", None)
     found = entries(place)
     if not found:
         raise InputError("no run was found", str(place), "runs are .zarr folders", "see `mcrisk run --out`")
+    return _write(place, to_html(place.resolve().name, found))
+
+
+def _write(place: Path, text: str) -> Path:
     try:
-        return render.write(place / "index.html", to_html(place, found))
+        return render.write(place / "index.html", text)
     except OSError as error:
         raise InputError("the index cannot be written", str(place), error.strerror, None) from error
 
 
-def to_html(place: Path, found: list[Entry]) -> str:
-    """The finished page."""
+def to_html(name: str, found: list[Entry]) -> str:
+    """The finished page over the runs of a place called `name`."""
     by_series: dict[str, list[Entry]] = {}
     for entry in found:
         by_series.setdefault(entry.series, []).append(entry)
@@ -42,7 +53,7 @@ def to_html(place: Path, found: list[Entry]) -> str:
             sections.append(_trend(series, some[-MOST:], k))
     latest = found[-1]
     lead = f"{len(found)} run{'s' * (len(found) > 1)}, the latest of {latest.made:%Y-%m-%d %H:%M} UTC ({latest.name})."
-    title = f"Results in {fmt.clean(place.resolve().name)}"
+    title = f"Results in {fmt.clean(name)}"
     return render.html("leaf.html.j2", page=render.Leaf("mcrisk results", title, lead, sections))
 
 

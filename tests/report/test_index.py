@@ -6,11 +6,12 @@ import os
 import threading
 from contextlib import contextmanager
 
+import fsspec
 import pytest
 
 from mcrisk.cli.app import execute
 from mcrisk.errors import InputError
-from mcrisk.report.folder import entries
+from mcrisk.report.folder import entries, remote_entries
 from mcrisk.report.index import index
 from mcrisk.report.serve import server
 from tests.report.synthetic import write_store
@@ -41,6 +42,29 @@ def folder(tmp_path_factory):
     (root / "nightly" / ".secret.html").write_text("secret")
     os.symlink("/etc/hostname", root / "out.html")
     return root
+
+
+def test_results_behind_a_url_have_a_page_too(folder, tmp_path, monkeypatch):
+    """Any file system of fsspec; here one in memory. The page lies where it was asked for, nothing is written there."""
+    files = fsspec.filesystem("memory")
+    files.put(str(folder / "single.zarr"), "/far/one.zarr", recursive=True)
+    files.put(str(folder / "single.zarr"), "/far/two.zarr", recursive=True)
+    files.pipe_file("/far/bad.zarr/zarr.json", b"{}")
+    for k, name in enumerate(("two", "one")):
+        facts = json.loads(files.cat_file(f"/far/{name}.zarr/zarr.json"))
+        facts["attributes"]["created"] = f"2026-11-{18 + k}T05:30:00+00:00"
+        files.pipe_file(f"/far/{name}.zarr/zarr.json", json.dumps(facts).encode())
+    found = remote_entries("memory://far")
+    local = next(e for e in entries(folder) if e.name == "quickstart")
+    assert [e.name for e in found] == ["two", "one"] and all(e.metrics == local.metrics for e in found)
+    monkeypatch.chdir(tmp_path)
+    assert execute(["index", "memory://far", "--out", "pages", "--quiet"]) == 0
+    text = (tmp_path / "pages" / "index.html").read_text()
+    assert "headline numbers over time" in text and "memory://far" in text and not files.exists("/far/index.html")
+    files.mkdir("/empty")
+    with pytest.raises(InputError, match="no run was found"):
+        index("memory://empty")
+    assert execute(["index", "nosuch://x"]) == 2
 
 
 def test_runs_and_remembered_slots_are_found_in_order(folder):
