@@ -18,7 +18,7 @@ from mcrisk.engine.state import Accounts, PathCarry, Pool, Tally
 from mcrisk.engine.topup import top_up, watched
 from mcrisk.rules import liquidation
 from mcrisk.rules.adl import close_price, deleverage_accounts, deleverage_inventory
-from mcrisk.rules.desk import DUST, Desk, cover, equity, inventory_value
+from mcrisk.rules.desk import DUST, Desk, cover, insolvent, inventory_value
 from mcrisk.rules.insurance import drawdown_trigger
 from mcrisk.rules.margin import maintenance_margin
 from mcrisk.rules.settlement import settle, settlement_price
@@ -205,7 +205,7 @@ def _liquidate(rules: Rulebook, stage: Stage, m, desk: Desk, ctx: liquidation.La
         if rules.adl.scope == "unfilled":
             due = left.contracts
             if rules.adl.trigger == "negative_equity":
-                due = jnp.where(equity(desk) < 0.0, jnp.abs(desk.quantity), 0.0)
+                due = jnp.where(insolvent(desk), jnp.abs(desk.quantity), 0.0)
             price = close_price(rules.adl, desk, left.price, view.previous_mark, row.dt, ctx.initial_fund)
             if some:
                 waits = jnp.sum(due) > 0.0

@@ -105,7 +105,8 @@ def close_stage(rules: Rulebook, markets: Markets, carry: PathCarry, stage: Stag
     else:
         left = value
     t = carry.tally
-    gone = jnp.where(cushion > 0.0, left <= 1e-9 * cushion, t.bad_debt > 0.0)
+    loss = 1e-10 * jnp.sum(markets.open_interest * markets.initial_price)  # less is what adding up money leaves
+    gone = jnp.where(cushion > 0.0, left <= 1e-9 * cushion, t.bad_debt > loss)
     return carry._replace(tally=t._replace(
         fund_min=jnp.minimum(t.fund_min, value),
         depletion_time=jnp.where(gone & (t.depletion_time == jnp.inf), stage.rows.time[0], t.depletion_time),

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from mcrisk.rules.desk import (
+    DUST,
     WHOLE,
     Desk,
     equity,
@@ -102,8 +103,9 @@ def _eligible(desk: Desk, price: Array, sign: float) -> Array:
     """Contracts [A] that may be closed against bankrupts of side `sign` at `price`."""
     opposite = desk.quantity * sign < 0.0
     in_profit = desk.quantity * (desk.mark - desk.entry) > 0.0
-    stays_solvent = desk.collateral + desk.elsewhere + desk.quantity * (price - desk.entry) >= 0.0
-    solvent = equity(desk) > 0.0
+    dust = DUST * jnp.abs(desk.quantity) * desk.mark
+    stays_solvent = desk.collateral + desk.elsewhere + desk.quantity * (price - desk.entry) >= -dust
+    solvent = equity(desk) > dust
     return jnp.where(opposite & in_profit & stays_solvent & solvent, jnp.abs(desk.quantity), 0.0)
 
 

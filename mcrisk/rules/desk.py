@@ -90,6 +90,21 @@ def zero_equity_price(desk: Desk) -> Array:
     return jnp.where(desk.quantity != 0.0, jnp.maximum(price, 0.0), desk.mark)
 
 
+def insolvent(desk: Desk) -> Array:
+    """[A] bool: a position whose equity at the mark is below zero by more than rounding.
+
+    Equity of exactly zero is common, not a coincidence: a payer of funding pays until nothing is left.
+    """
+    size = jnp.abs(desk.quantity)
+    return (size > 0.0) & (equity(desk) < -DUST * size * desk.mark)
+
+
+def lacking(desk: Desk, z: Array, price: Array) -> Array:
+    """[A] quote per contract that closing at `price` costs beyond the zero-equity price `z`; rounding is no cost."""
+    cost = jnp.sign(desk.quantity) * (z - price)
+    return jnp.where(cost > DUST * desk.mark, cost, 0.0)
+
+
 def means(desk: Desk) -> Array:
     """What can be drawn to cover other people's deficits: the fund's cash; a vault covers nobody."""
     return jnp.where(desk.fund_floor < 0.0, 0.0, jnp.maximum(desk.fund, 0.0))
@@ -163,7 +178,7 @@ def batch(side: BookSide, want: Array, worst: Array, floor: Array | None, limit:
     room = capacity(side, limit, sign)
     price = mean_price(side, jnp.minimum(jnp.sum(want), room), sign)
     if floor is not None:
-        wait = (want > 0.0) & (sign * (price - floor) < 0.0)
+        wait = (want > 0.0) & (sign * (price - floor) < -DUST * price)
         want, room = lax.cond(jnp.any(wait), lambda: _clear(side, want, floor, room, sign), lambda: (want, room))
         price = mean_price(side, jnp.minimum(jnp.sum(want), room), sign)
     return _served(want, worst, room), price
@@ -175,7 +190,7 @@ def _clear(side: BookSide, want: Array, floor: Array, room: Array, sign: float) 
     The cleared quantity is the largest whose mean price still finds as many willing contracts. Dropping at once everybody
     whose floor the price of *all* orders misses would leave a coarse row with fewer fills than two fine ones.
     """
-    willing = lambda price: jnp.where(sign * (price - floor) >= 0.0, want, 0.0)  # noqa: E731
+    willing = lambda price: jnp.where(sign * (price - floor) >= -DUST * price, want, 0.0)  # noqa: E731
 
     def halve(_, bounds):
         low, high = bounds
@@ -187,7 +202,7 @@ def _clear(side: BookSide, want: Array, floor: Array, room: Array, sign: float) 
     cleared = lax.fori_loop(0, _HALVINGS, halve, (jnp.zeros_like(most), most))[0]
     orders = willing(mean_price(side, cleared, sign))
     together = mean_price(side, jnp.minimum(jnp.sum(orders), room), sign)
-    content = jnp.all((orders == 0.0) | (sign * (together - floor) >= 0.0))  # then nobody has to be filled in part
+    content = jnp.all((orders == 0.0) | (sign * (together - floor) >= -DUST * together))  # then nobody has to be filled in part
     return orders, jnp.where(content, room, jnp.minimum(cleared, room))
 
 

@@ -24,7 +24,9 @@ from mcrisk.rules.desk import (
     batch,
     equity,
     fill,
+    insolvent,
     inventory_value,
+    lacking,
     means,
     note,
     payable,
@@ -89,8 +91,7 @@ def book_then_backstop(p, desk: Desk, ctx: Ladder) -> tuple[Desk, Left]:
     if ctx.backstop_capacity is not None:
         desk = _to_vault(p, desk, ctx, below, z)
         z = zero_equity_price(desk)
-    bankrupt = (equity(desk) < 0.0) & (desk.quantity != 0.0)
-    left = jnp.where(bankrupt, jnp.abs(desk.quantity), 0.0)
+    left = jnp.where(insolvent(desk), jnp.abs(desk.quantity), 0.0)
     return desk, Left(left, z, jnp.where(partial, ctx.time, ctx.last_partial))
 
 
@@ -98,7 +99,7 @@ def _to_vault(p, desk: Desk, ctx: Ladder, below: Array, z: Array) -> Desk:
     _, worth, margin = below_maintenance(p, desk, ctx)
     size = jnp.abs(desk.quantity)
     due = below & (size > 0.0) & (worth < p.backstop_below * margin)
-    loss = jnp.where(due, jnp.maximum(jnp.sign(desk.quantity) * (z - desk.mark), 0.0) * size, 0.0)
+    loss = jnp.where(due, lacking(desk, z, desk.mark) * size, 0.0)
     lost = jnp.maximum(-(desk.fund + inventory_value(desk)), 0.0)
     share = payable(loss, ctx.backstop_capacity - lost)
     return take_over(desk, jnp.where(due, size * jnp.where(loss > 0.0, share, 1.0), 0.0), z)
@@ -170,7 +171,7 @@ def _assign(p, desk: Desk, ctx: Ladder, full: Array, worst: Array) -> Desk:
     # capacity is counted in notional at the mark, used up for good
     room = jnp.maximum(p.assignment_capacity * ctx.open_interest - desk.assigned, 0.0) / desk.mark
     size = lax.cond(jnp.sum(size) <= room, lambda: size, lambda: queue_fill(worst, size, room))
-    loss = jnp.maximum(side * (z - price), 0.0) * size
+    loss = lacking(desk, z, price) * size
     size = size * jnp.where(loss > 0.0, payable(loss, means(desk)), 1.0)
     desk = _close_with_help(desk, size, price, z)
     return desk._replace(assigned=desk.assigned + jnp.sum(size) * desk.mark)
@@ -191,7 +192,7 @@ def _covered(p, desk: Desk, full: Array, worst: Array) -> Desk:
     bought, ask = batch(desk.ask, jnp.where(is_long, 0.0, size), worst, None, desk.upper, -1.0)
     size = sold + bought
     # what selling all that fits would cost beyond z; selling a part of it costs less per contract, never more
-    loss = jnp.maximum(jnp.sign(desk.quantity) * (z - jnp.where(is_long, bid, ask)), 0.0) * size
+    loss = lacking(desk, z, jnp.where(is_long, bid, ask)) * size
     want = size * jnp.where(loss > 0.0, payable(loss, means(desk)), 1.0)
     before = desk
     desk, filled = fill(desk, want, worst, None, jnp.float64(0.0))

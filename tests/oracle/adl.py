@@ -56,7 +56,7 @@ def deleverage(world: World, s: Situation, leftover: list[Account], triggered: b
         hit = (
             [a for a in leftover if a.q != 0.0]
             if rule.trigger != "negative_equity"
-            else [a for a in world.open() if a.equity(s.mark) < 0.0]
+            else [a for a in world.open() if a.insolvent(s.mark)]
         )
         bankrupts = [Bankrupt(a, a.side, abs(a.q), a.zero_equity_price()) for a in s.worst_first(hit)]
     for b in bankrupts:
@@ -103,8 +103,8 @@ def _close_side(world: World, s: Situation, bankrupts: list[Bankrupt], side: int
         if a.q != 0.0
         and a.side == -side
         and a.q * (s.mark - a.entry) > 0.0
-        and a.equity(s.mark) > 0.0
-        and a.cash + a.q * (mean - a.entry) >= 0.0
+        and a.equity(s.mark) > a.dust(s.mark)
+        and a.cash + a.q * (mean - a.entry) >= -a.dust(s.mark)
     ]
     winners.sort(key=lambda a: (-score(world, s, a), a.order))
     total = min(wanted, sum(abs(a.q) for a in winners))

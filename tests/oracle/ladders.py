@@ -20,7 +20,7 @@ def liquidate(world: World, s: Situation) -> list[Account]:
 
 
 def _bankrupt(world: World, s: Situation) -> list[Account]:
-    return [a for a in world.open() if a.equity(s.mark) < 0.0]
+    return [a for a in world.open() if a.insolvent(s.mark)]
 
 
 def book_then_backstop(world: World, s: Situation) -> list[Account]:
@@ -38,10 +38,10 @@ def book_then_backstop(world: World, s: Situation) -> list[Account]:
     if world.venue.backstop.enabled:
         rest = [a for a in below if a.q != 0.0 and a.equity(s.mark) < rule.backstop_below * s.maintenance(a)]
         room = max(world.backstop_capacity + min(0.0, world.backstop.value(s.mark)), 0.0)
-        cost = sum(abs(a.q) * max(a.side * (a.zero_equity_price() - s.mark), 0.0) for a in rest)
+        cost = sum(abs(a.q) * a.lacking(s.mark, s.mark) for a in rest)
         share = 1.0 if cost <= room else room / cost
         for a in rest:
-            mine = share if a.equity(s.mark) < 0.0 else 1.0
+            mine = share if a.lacking(s.mark, s.mark) > 0.0 else 1.0
             if mine > 0.0:
                 take_over(world, s, a, mine, world.backstop, "backstop")
     return _bankrupt(world, s)
@@ -116,7 +116,7 @@ def _assign(world: World, s: Situation, rest: list[Account]) -> None:
             s.mark * (1.0 - a.side * rule.assignment_min_edge),
         )
         price = clamp(a.zero_equity_price(), min(far, near), max(far, near))
-        plan.append((a, size, price, max(a.side * (a.zero_equity_price() - price), 0.0)))
+        plan.append((a, size, price, a.lacking(price, s.mark)))
     for a, size, price, lacking in _affordable(world, plan):
         side, adds = a.side, size * lacking
         cash = side * size * (price - a.entry) + adds
@@ -137,7 +137,7 @@ def _cover(world: World, s: Situation, rest: list[Account]) -> None:
         size = min(abs(a.q), left[a.side]) if price is not None else 0.0
         left[a.side] -= size
         if price is not None:
-            plan.append((a, size, price, max(a.side * (a.zero_equity_price() - price), 0.0)))
+            plan.append((a, size, price, a.lacking(price, s.mark)))
     for a, size, price, lacking in _affordable(world, plan):
         execute(world, s, a, size, price, 0.0, fund_adds=size * lacking)
         world.counts["covered"] += 1

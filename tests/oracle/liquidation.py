@@ -58,7 +58,7 @@ def fill(
     filled = 0.0
     for a, size in orders:
         price, side = s.prices[a.side], a.side
-        if price is None or (floor and side * (price - a.zero_equity_price()) < 0.0):
+        if price is None or (floor and side * (price - a.zero_equity_price()) < -1e-11 * price):
             if price is None:
                 world.counts["no_quote"] += 1
             continue

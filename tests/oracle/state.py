@@ -55,6 +55,18 @@ class Account:
     def zero_equity_price(self) -> float:
         return max(self.entry - self.cash / self.q, 0.0)
 
+    def dust(self, price: float) -> float:
+        """What is no money: equity of exactly zero is common (funding takes all that is there) and must not flip by rounding."""
+        return 1e-11 * abs(self.q) * price
+
+    def insolvent(self, price: float) -> bool:
+        return self.equity(price) < -self.dust(price)
+
+    def lacking(self, price: float, mark: float) -> float:
+        """What closing one contract at `price` costs beyond the zero-equity price."""
+        cost = self.side * (self.zero_equity_price() - price)
+        return cost if cost > 1e-11 * mark else 0.0
+
     def gain(self, amount: float) -> None:
         """Cash that is neither funding nor fee."""
         self.cash += amount
