@@ -22,7 +22,7 @@ from mcrisk.paths.state import Draws
 from mcrisk.paths.value import jump_size
 from tests.paths.worlds import liquidity, params, price, scenario
 
-COUNT = 1 << 15
+COUNT = 1 << 13
 DEFAULT = Grid()
 TRUE = (0.67, 0.20, 0.06, 0.06, 0.01)
 
@@ -41,16 +41,20 @@ def proposal(wish, markets=1, name="combined", seed=1) -> Proposal:
     )  # fmt: skip
 
 
+@jax.jit
+def _draw(one, company, venue, u):
+    def draw(u):
+        return paths.draw_plan(one, company, venue, 0, 0, None, (u[:20].reshape(5, 4), u[20:].reshape(3, 4)))
+
+    return jax.vmap(draw)(u)
+
+
 def plans(p: Proposal, count=COUNT):
     """(plans of market 0, weights)."""
     drawn = p.draw(0, count)
     u = np.stack(drawn.script.points)[: COMPANY + OVERLAY]
     one = jax.tree.map(lambda x: jnp.asarray(x[0]), p.params)
-
-    def draw(u):
-        return paths.draw_plan(one, p.company[0], p.venue[0], 0, 0, None, (u[:20].reshape(5, 4), u[20:].reshape(3, 4)))
-
-    return jax.tree.map(np.asarray, jax.vmap(draw)(jnp.asarray(u.T))), drawn.weight
+    return jax.tree.map(np.asarray, _draw(one, p.company[0], p.venue[0], jnp.asarray(u.T))), drawn.weight
 
 
 def mean_within(sample, expected, standard_errors=5.0):
@@ -170,11 +174,11 @@ def rows(script_of, steps, dt, rate, common, count, seed=5):
         return jax.lax.scan(row, first, (jnp.arange(steps), u, shared, z, zc))
 
     script = script_of(count)
-    return jax.vmap(one, in_axes=(0, 1, 1, 1, 1), out_axes=(0, 1))(script, u, shared, z, zc)
+    return jax.jit(jax.vmap(one, in_axes=(0, 1, 1, 1, 1), out_axes=(0, 1)))(script, u, shared, z, zc)
 
 
 def test_raised_jumps_are_undone_by_their_ratio():
-    steps, dt, rate, common, share, count = 40, 1.0, 0.01, 0.3, 0.5, 1 << 15
+    steps, dt, rate, common, share, count = 20, 1.0, 0.02, 0.3, 0.5, 1 << 14
     raised = np.arange(count) % 2 == 0  # exactly the share
 
     def script(n):
@@ -209,7 +213,7 @@ def test_raised_jumps_are_undone_by_their_ratio():
 
 def test_the_bridge_is_brownian_and_ends_where_it_must():
     grid = Grid()
-    steps, count = grid.steps, 4096
+    steps, count = grid.steps, 1024
     corners = corner_rows(grid)
     shocks = np.random.default_rng(9).standard_normal((5, count))
 

@@ -1,6 +1,6 @@
 """Estimates from weighted paths: equal to the plain ones where weights are equal, honest where they are not.
 
-Coverage: 400 runs know 95 % to ±1.1 points; bounds below are four of these (a false alarm in 16,000), seeds are fixed.
+Coverage: 200 runs know 95 % to ±1.5 points; bounds below are four of these (a false alarm in 16,000), seeds are fixed.
 """
 
 from __future__ import annotations
@@ -57,11 +57,11 @@ def coverage(runs, n, seed, draw=sample, estimator_of=lambda w: Weighted(w)):
 
 
 def test_intervals_cover_and_estimates_are_unbiased():
-    hits, unresolved, mean = coverage(400, 2048, seed=2)
+    hits, unresolved, mean = coverage(200, 2048, seed=2)
     for name, truth in truths().items():
-        assert 0.905 <= hits[name] <= 0.995, (name, hits[name])
+        assert 0.89 <= hits[name] <= 1.0, (name, hits[name])
         assert unresolved[name] == 0
-        assert mean[name] == pytest.approx(truth, rel=0.03), name
+        assert mean[name] == pytest.approx(truth, rel=0.04), name
 
 
 @pytest.mark.slow
@@ -82,9 +82,9 @@ def on_nets(n, r, nets=32):
 
 def test_nets_are_narrower_and_cover():
     net = np.arange(4096) % 32
-    hits, unresolved, mean = coverage(200, 4096, 3, on_nets, lambda w: Weighted(w, net))
-    for name in ("probability", "mean", "ratio", "quantile"):  # 200 runs: ± 1.5 points, four of these
-        assert 0.88 <= hits[name] <= 1.0 and unresolved[name] == 0, (name, hits[name])
+    hits, unresolved, mean = coverage(100, 4096, 3, on_nets, lambda w: Weighted(w, net))
+    for name in ("probability", "mean", "ratio", "quantile"):  # 100 runs: ± 2.2 points, four of these
+        assert 0.86 <= hits[name] <= 1.0 and unresolved[name] == 0, (name, hits[name])
         assert mean[name] == pytest.approx(truths()[name], rel=0.02)
     x, w = on_nets(4096, np.random.default_rng(1))
     even, chance = Weighted(w, net).mean(x), Weighted(w).mean(x)

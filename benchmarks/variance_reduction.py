@@ -1,0 +1,238 @@
+"""Which variance reduction pays: variance ratios against plain Monte Carlo per path, by method and target.
+
+    python benchmarks/variance_reduction.py --json benchmarks/results/variance-reduction.json     # long: 32 replicates
+    python benchmarks/variance_reduction.py --quick
+
+A ratio of 10 means ten times fewer paths for the same interval. Ratios are of variances over replicates (for a net: over
+its scramblings), at equal numbers of paths, so that the machine's load does not enter; 32 replicates know a ratio to about
+± 50 % (both sides vary). Of a probability plain Monte Carlo's variance is known: p (1 − p)/n, with p from the best method.
+`cost` is the processor time of a path over that of a plain path; figure of merit 1/(R²·T) relative to plain = ratio/cost.
+`twin` measures what a control variate could give at most: the squared correlation with the same paths in a bottomless book
+(no impact, hence no cascade), and the cost of a path without accounts, below which no twin can be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+BRANCHED = "{share: 0.5}"
+TILTED = "{factor: 2, share: 0.7, stretch: 4, stretched: 0.7}"
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A shipped configuration, one cell of it, and the methods to compare there."""
+
+    config: str
+    venue: str
+    scenario: str
+    overrides: tuple[str, ...]
+    methods: dict[str, str]
+    paths: int  # per method in the long mode, all replicates together
+    tail: float  # of open interest: P(fund needed > this)
+
+
+WORKLOADS = {
+    "rare-loss": Workload(
+        "configs/rare-loss.yaml", "kraken-preipo", "baseline", (), {
+            "plain": "{}",
+            "jumps ×3": "{jumps: {factor: 3}}",
+            "jumps ×2, sizes ×4": f"{{jumps: {TILTED}}}",
+            "jumps ×2, sizes ×4, net": f"{{sampling: sobol, jumps: {TILTED}}}",
+        }, 4096, 0.3,
+    ),
+    "quickstart": Workload(
+        "quickstart", "kraken-preipo", "combined", ("book.accounts=100",), {
+            "plain": "{}",
+            "events 50 %": f"{{events: {BRANCHED}}}",
+            "events 50 %, jumps ×3": f"{{events: {BRANCHED}, jumps: {{factor: 3}}}}",
+            "events 50 %, jumps ×2, sizes ×4": f"{{events: {BRANCHED}, jumps: {TILTED}}}",
+            "stratified": "{sampling: stratified}",
+            "net": "{sampling: sobol}",
+            "net, events 50 %": f"{{sampling: sobol, events: {BRANCHED}}}",
+        }, 2048, 0.3,
+    ),
+}  # fmt: skip
+
+
+@dataclass
+class Sample:
+    """What a method left behind: per-path results, which replicate each path is of, processor seconds per path."""
+
+    paths: dict[str, np.ndarray]
+    replicate: np.ndarray
+    seconds: float
+    targets: dict[str, np.ndarray] = field(default_factory=dict)  # name → [replicates] estimates
+
+
+def drawn(work: Workload, method: str, paths: int, replicates: int, more: tuple[str, ...] = ()) -> Sample:
+    """Run a method's paths in this process."""
+    from mcrisk.config.load import load_config
+    from mcrisk.engine import simulate
+
+    reduction = f"variance_reduction={method}"
+    config = load_config(work.config, [*work.overrides, reduction, "execution.lane_paths=64", "execution.block_paths=64", *more])
+    if config.variance_reduction.groups:
+        config = config.model_copy(
+            update={"variance_reduction": config.variance_reduction.model_copy(update={"replicates": replicates})}
+        )
+    sim = simulate.simulator(simulate.prepare(config, work.venue, work.scenario))
+    sim.block(0, 64)  # compiles
+    start = time.process_time()
+    found = sim.block(0, paths)
+    seconds = (time.process_time() - start) / paths
+    number = np.arange(paths)
+    of = number % replicates if config.variance_reduction.groups else number // (paths // replicates)
+    results = {**found.paths, "open_interest": np.full(paths, _open_interest(config, work.venue))}
+    return Sample(results, of, seconds)
+
+
+def _open_interest(config, venue: str) -> float:
+    from mcrisk.runs.bridge import open_interest
+
+    return open_interest(config, next(v for v in config.venues if v.name == venue))
+
+
+def targets(work: Workload):
+    """Target → estimate from per-path results and their weights; probabilities and numbers of the body and the tail."""
+    from mcrisk.risk.weighted import Weighted
+
+    def share(of):
+        return lambda p: float(np.average(of(p), weights=p["weight"]))
+
+    def quantile(name, q):
+        return lambda p: Weighted(p["weight"])._var(p[name], q)
+
+    def shortfall(name, q):
+        def estimate(p):
+            return float(Weighted(p["weight"]).shortfall_influence(p[name], q)[1])
+
+        return estimate
+
+    return {
+        "P(fund lost)": share(lambda p: np.isfinite(p["depletion_time"])),
+        f"P(need > {work.tail:.0%} of OI)": share(lambda p: p["fund_need"] > work.tail * p["open_interest"]),
+        "mean bad debt": share(lambda p: p["bad_debt"]),
+        "ES 99 bad debt": shortfall("bad_debt", 0.99),
+        "median liquidated": quantile("liquidated_notional", 0.5),
+        "90 % liquidated": quantile("liquidated_notional", 0.9),
+        "99 % latent deficit": quantile("latent_deficit", 0.99),
+    }
+
+
+def estimates(sample: Sample, work: Workload) -> None:
+    """Every target on every replicate."""
+    for name, estimate in targets(work).items():
+        rows = []
+        for k in np.unique(sample.replicate):
+            here = sample.replicate == k
+            rows.append(estimate({field: column[here] for field, column in sample.paths.items()}))
+        sample.targets[name] = np.array(rows)
+
+
+def compare(samples: dict[str, Sample]) -> list[dict]:
+    """One row per method and target."""
+    from mcrisk.risk.weighted import effective
+
+    rows, plain = [], samples["plain"]
+    for target in plain.targets:
+        means = {m: s.targets[target].mean() for m, s in samples.items()}
+        spread = {m: s.targets[target].var(ddof=1) for m, s in samples.items()}
+        best = min((m for m in samples if spread[m] > 0), key=lambda m: spread[m] / max(means[m], 1e-300) ** 2, default="plain")
+        base, known = spread["plain"], target.startswith("P(")
+        if known:  # plain Monte Carlo's variance over replicates of its size, exactly
+            p, size = means[best], len(plain.replicate) / len(plain.targets[target])
+            base = p * (1.0 - p) / size
+        for method, sample in samples.items():
+            each = len(sample.replicate) / len(sample.targets[target])
+            scale = each / (len(plain.replicate) / len(plain.targets[target]))
+            variance = base if method == "plain" and known else spread[method]
+            ratio = base / (variance * scale) if variance > 0 else None
+            weight = sample.paths["weight"]
+            cost = sample.seconds / plain.seconds
+            rows.append({
+                "method": method, "target": target, "estimate": means[method], "variance_ratio": ratio, "cost": cost,
+                "merit": None if ratio is None else ratio / cost, "replicates": len(sample.targets[target]),
+                "paths": len(sample.replicate), "effective_paths": effective(weight), "largest_weight": float(weight.max()),
+            })  # fmt: skip
+    return rows
+
+
+def twin(work: Workload, paths: int) -> dict:
+    """What the same paths without impact explain, and what paths cost that have no accounts to look after."""
+    full = drawn(work, "{}", paths, 1)
+    deep = ("liquidity={base: made, depth_1pct: 1000000.0, total_depth: 1000000.0}",)
+    other = drawn(work, "{}", paths, 1, deep)
+    bare = drawn(work, "{}", paths, 1, ("book.accounts=12",))
+    found = {"paths": paths, "cost_without_accounts": bare.seconds / full.seconds}
+    for name, of in {"lost": lambda p: np.isfinite(p["depletion_time"]).astype(float), "bad debt": lambda p: p["bad_debt"],
+                     "need": lambda p: p["fund_need"]}.items():  # fmt: skip
+        x, y = of(full.paths), of(other.paths)
+        squared = float(np.corrcoef(x, y)[0, 1] ** 2) if x.std() > 0 and y.std() > 0 else 0.0
+        cost = found["cost_without_accounts"]
+        gain = 1.0 / (np.sqrt(1.0 - squared) + np.sqrt(cost * squared)) ** 2  # best split of the work (Peherstorfer & al. 2016)
+        found[name] = {"squared_correlation": squared, "gain_at_best": float(gain)}
+    return found
+
+
+def table(rows: list[dict]) -> str:
+    """Variance ratios, targets as columns."""
+    names, methods = list(dict.fromkeys(r["target"] for r in rows)), list(dict.fromkeys(r["method"] for r in rows))
+    at = {(r["method"], r["target"]): r for r in rows}
+    shown = lambda v: "–" if v is None else f"{v:.2g}"  # noqa: E731
+    lines = ["| method | " + " | ".join(names) + " | cost | ESS | largest weight |", "|" + "---|" * (len(names) + 4)]
+    for m in methods:
+        first = at[m, names[0]]
+        cells = [shown(at[m, n]["variance_ratio"]) for n in names]
+        ess = first["effective_paths"] / first["paths"]
+        lines.append(f"| {m} | " + " | ".join(cells) + f" | {first['cost']:.2f} | {ess:.0%} | {first['largest_weight']:.2f} |")
+    best = {n: max((r for r in rows if r["target"] == n and r["variance_ratio"]), key=lambda r: r["variance_ratio"]) for n in names}
+    lines.append("| estimate (best) | " + " | ".join(f"{best[n]['estimate']:.3g}" for n in names) + " | | | |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--quick", action="store_true", help="8 replicates, a quarter of the paths")
+    arguments.add_argument("--only", choices=WORKLOADS, help="one workload")
+    arguments.add_argument("--scale", type=float, default=1.0, help="times as many paths")
+    arguments.add_argument("--json", type=Path, help="where to write the figures")
+    asked = arguments.parse_args()
+    replicates = 8 if asked.quick else 32
+    out = {"when": datetime.now(UTC).isoformat(timespec="seconds"), "machine": platform.processor() or platform.machine(),
+           "load": os.getloadavg()[0], "replicates": replicates, "workloads": {}}  # fmt: skip
+    for name, work in WORKLOADS.items():
+        if asked.only not in (None, name):
+            continue
+        paths = int(work.paths * asked.scale * (0.25 if asked.quick else 1.0)) // (64 * replicates) * 64 * replicates
+        samples = {}
+        for method, reduction in work.methods.items():
+            samples[method] = drawn(work, reduction, max(paths, 64 * replicates), replicates)
+            estimates(samples[method], work)
+            print(f"{name}: {method} done", file=sys.stderr, flush=True)
+        rows = compare(samples)
+        out["workloads"][name] = {"config": work.config, "venue": work.venue, "scenario": work.scenario,
+                                  "methods": work.methods, "rows": rows}  # fmt: skip
+        print(f"\n{name}: {work.venue} × {work.scenario}\n{table(rows)}", flush=True)
+        if name == "quickstart":
+            out["workloads"][name]["twin"] = found = twin(work, max(paths // 2, 256))
+            print(f"\ntwin without impact: {json.dumps(found)}", flush=True)
+        if asked.json:
+            asked.json.parent.mkdir(parents=True, exist_ok=True)
+            asked.json.write_text(json.dumps(out, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
