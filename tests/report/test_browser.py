@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from mcrisk.report import ledgers, report
+from mcrisk.report.source import Run
 from tests.report.browser import Browser, chromium
+from tests.report.test_ledgers import EVIL, walked
 
 pytestmark = pytest.mark.skipif(chromium() is None, reason="no Chromium installed")
 
@@ -66,6 +69,39 @@ def test_accessible_names(browser, made):
         == 0
     )
     assert browser.evaluate("document.querySelectorAll('h1').length") == 1
+
+
+def test_the_keyboard_goes_through_the_page_in_reading_order(browser, made):
+    browser.open(made.files[0])
+    assert browser.evaluate("document.querySelectorAll('[tabindex]:not([tabindex=\"0\"])').length") == 0
+    stops = []
+    for _ in range(20):
+        for kind in ("keyDown", "keyUp"):
+            browser.call("Input.dispatchKeyEvent", type=kind, key="Tab", code="Tab", windowsVirtualKeyCode=9)
+        stops.append(browser.evaluate("[document.activeElement.textContent.trim() || document.activeElement.ariaLabel,"
+                                      " document.activeElement.getBoundingClientRect().top + scrollY]"))  # fmt: skip
+    assert stops[0][0] == "Skip to the content" and "CSV" in [text for text, _ in stops]
+    places = [place for text, place in stops[1:]]
+    assert all(later >= earlier - 40 for earlier, later in zip(places, places[1:]))  # within a line it may go up a little
+
+
+def test_the_first_screen_holds_answer_chart_and_lights(browser, made):
+    """On a laptop: both sentences, the chart and the first venues' lights without scrolling."""
+    browser.open(made.files[0], 1280, 900)
+    bottoms = browser.evaluate("""['h1', '.action', '#figure-first svg', 'table.lights tbody tr']
+        .map(s => document.querySelector(s).getBoundingClientRect().bottom)""")
+    assert max(bottoms) < 900
+
+
+def test_a_drill_down_with_nasty_names_stays_silent(browser, made, tmp_path):
+    run = Run.open(made.store)
+    told = [ledgers.condense(one, walked(), [EVIL], "bit for bit", 43200.0) for one in ledgers.wanted(run)]
+    page = report(made.store, tmp_path, ("html",), told=told)[0]
+    for width in (390, 1280):
+        browser.open(page, width)
+        browser.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+        assert browser.complaints() == [] and browser.evaluate("document.documentElement.scrollWidth") <= width
+        assert browser.evaluate("document.querySelectorAll('img').length") == 0
 
 
 def test_prints(browser, made, tmp_path):
