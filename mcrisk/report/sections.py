@@ -11,7 +11,7 @@ from mcrisk.report import format as fmt
 from mcrisk.report import names as names_of
 from mcrisk.report.model import Column, Figure, Panel, Section, Table, cell
 from mcrisk.report.notes import notes_table
-from mcrisk.report.source import NAN, Run
+from mcrisk.report.source import NAN, Run, VenueInfo
 
 
 def strip_section(run: Run) -> Section:
@@ -61,15 +61,18 @@ def _strip_blocks(run: Run) -> list[Figure | Table]:
         rows = [(names[k], float(d[k, 0]), float(d[k, -1])) for k in order]
         own = names_of.label(stored, venue.cushion)
         panels.append(Panel(venue.name, charts.tornado(venue.name, rows, f"change of {own}, percentage points")))
-        addons[venue.name] = (float(max(0.0, np.nanmax(d))) if np.isfinite(d).any() else NAN, names[int(order[0])])
+        same = np.where(_other_number(names, d.shape[1], venue), NAN, d)
+        top = int(np.argmax(np.max(np.abs(np.nan_to_num(same)), axis=1)))
+        addons[venue.name] = (float(max(0.0, np.nanmax(same))) if np.isfinite(same).any() else NAN, names[top])
         for k in order:
             for j, level in enumerate(levels):
                 at = (venue.index, k, j)
+                means = names_of.meaning(stored, _cushion(names[k], j, venue))
                 table.add(
                     venue.name,
                     names[k],
                     level,
-                    cell(float(values[at]), "percent", meaning=names_of.meaning(stored, venue.cushion)),
+                    cell(float(values[at]), "percent", meaning=means),
                     cell(float(diff[at]), "points", float(low[at]), float(high[at]), with_range=True),
                 )
     addon = Table(
@@ -80,7 +83,10 @@ def _strip_blocks(run: Run) -> list[Figure | Table]:
     for name, (size, which) in addons.items():
         addon.add(name, size, which)
     if "fund" in names:
-        addon.note = f"The low end of “fund” is no fund at all: there the number is {names_of.DEPLETED['none']}."
+        addon.note = (
+            f"The low end of “fund” is no fund at all: there the number is {names_of.DEPLETED['none']}, another one, and the "
+            "add-on leaves it out."
+        )
     resolved = {k: v for k, v in addons.items() if v[0] == v[0]}
     see = "No difference was resolved."
     if resolved:
@@ -92,6 +98,18 @@ def _strip_blocks(run: Run) -> list[Figure | Table]:
         )
     figure = Figure("strip", title, see, panels, [("bar s0", levels[0]), ("bar s1", levels[-1])], table)
     return [figure, addon]
+
+
+def _cushion(assumption: str, level: int, venue: VenueInfo) -> str:
+    """What a venue has against losses at one end of an assumption: the ends of “fund” are none and some."""
+    if assumption != "fund":
+        return venue.cushion
+    return "none" if level == 0 else "vault" if venue.cushion == "vault" else "fund"
+
+
+def _other_number(names: list[str], levels: int, venue: VenueInfo) -> np.ndarray:
+    """[assumption, level]: where the run counts something else than at its base, so that a difference says nothing."""
+    return np.array([[_cushion(name, j, venue) != venue.cushion for j in range(levels)] for name in names])
 
 
 def reproduce_section(run: Run, cells: figures.Cells) -> Section:
