@@ -13,10 +13,10 @@ from typing import Any, get_args
 
 from mcrisk.calibrate import optimise as search
 from mcrisk.calibrate.evaluate import Outcome, Runner, job
-from mcrisk.calibrate.study import answering, candidate
+from mcrisk.calibrate.study import answering, candidate, says
 from mcrisk.config.book import Traders
 from mcrisk.config.run import RunConfig
-from mcrisk.config.study import Calibration
+from mcrisk.config.study import Calibration, Variable
 from mcrisk.config.venue import Venue
 from mcrisk.errors import InputError
 
@@ -32,7 +32,8 @@ class Check:
 
 @dataclass(frozen=True)
 class Decision:
-    """The outcome of a study. `venue` is the chosen rulebook, ready to be used."""
+    """The outcome of a study. `venue` is the chosen rulebook, ready to be used; `assumption` is that about traders, in
+    words, where a decision touches margin."""
 
     study: Calibration
     trials: list[search.Trial]
@@ -42,6 +43,7 @@ class Decision:
     present: Venue
     checks: list[Check]
     runner_up: Outcome | None
+    assumption: str = ""
 
 
 def judge_with(study: Calibration, run: RunConfig, venue: Venue, compute: Runner) -> search.Judge:
@@ -83,7 +85,12 @@ def decide(
     checks = [
         Check(f"{label}: {scenario}", found[2 * i], found[2 * i + 1]) for i, (label, _, scenario, *_) in enumerate(places)
     ]
-    return Decision(study, trials, best, front, chosen, venue, checks, found[-1] if second is not None else None)
+    assumption = says(study, run) if any(_touches_margin(variable) for variable in study.variables) else ""
+    return Decision(study, trials, best, front, chosen, venue, checks, found[-1] if second is not None else None, assumption)
+
+
+def _touches_margin(variable: Variable) -> bool:
+    return any(path.startswith("pre.margin") for path in variable.fields)
 
 
 def _places(study: Calibration, run: RunConfig, venue: Venue, chosen: Venue) -> list[tuple[str, RunConfig, str, int, int]]:

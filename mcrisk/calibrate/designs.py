@@ -67,7 +67,7 @@ def load_comparison(reference: str, overrides: Overrides = ()) -> Designs:
         return Designs(run, base.name, study.title)
     with at(kind, reference, "same_mix"):
         run = one_mix(run, study.same_mix, "")
-    return Designs(answering(run, study, base.pre.margin), base.name, study.title, says(study))
+    return Designs(answering(run, study, base.pre.margin), base.name, study.title, says(study, run))
 
 
 def from_run(run: RunConfig, base: str, same_mix: str | None) -> Designs:

@@ -12,7 +12,6 @@ from mcrisk.calibrate import optimise as search
 from mcrisk.calibrate.decision import Check, Decision
 from mcrisk.calibrate.fields import differences
 from mcrisk.calibrate.output import Table, shown
-from mcrisk.calibrate.study import says
 from mcrisk.calibrate.words import name_of, range_of, text_of
 from mcrisk.config.study import Calibration, Constraint, paths_for
 from mcrisk.config.venue import Note, Venue
@@ -47,7 +46,7 @@ def summary(decision: Decision) -> str:
         lines.append(f"{text[0].upper() + text[1:]}: {range_of(objective.metric, a)}, now {range_of(objective.metric, b)}.")
     for constraint in study.constraints:
         lines.append(_verdict_line(decision, constraint))
-    lines.append(says(study))
+    lines += [decision.assumption] if decision.assumption else []
     lines.append(
         f"Tuned on {study.scenario}, {study.paths:,} paths per candidate on common draws; checked on {study.check_paths:,} paths "
         "of another seed, which draws other accounts, too."

@@ -70,14 +70,16 @@ def answering(run: RunConfig, study: Study, observed_under: Margin, traders: str
     return run.model_copy(update={"book": change(run.book), "venue_books": books})
 
 
-def says(study: Study) -> str:
-    """The behavioural assumption in words."""
+def says(study: Study, run: RunConfig) -> str:
+    """The behavioural assumption in words. Accounts of a file are what they are."""
+    if all(run.book_of(venue.name).file is not None for venue in run.venues):
+        return "Assumption: accounts come from a file and post what they post, whatever is required."
     return {
         "fixed_leverage": "Assumption: traders post what they posted, whatever is required (traders: fixed_leverage).",
         "fixed_collateral": "Assumption: traders use the leverage they are admitted; the equity they post moves in "
         "proportion to required initial margin (traders: fixed_collateral).",
-        "elastic": f"Assumption: a requirement 10 % lower makes traders post {1 - 0.9**study.elasticity:.1%} less equity for "
-        f"the same position (traders: elastic, elasticity {study.elasticity:g}).",
+        "elastic": f"Assumption: a requirement 10 % lower makes traders post {100 * (1 - 0.9**study.elasticity):.1f} % less "
+        f"equity for the same position (traders: elastic, elasticity {study.elasticity:g}).",
     }[study.traders]
 
 
