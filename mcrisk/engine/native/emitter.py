@@ -131,16 +131,17 @@ class BlockWriter:
     # ------------------------------------------------------------------ the order
     def write(self) -> None:
         """The whole block, then its results into their targets."""
+        from mcrisk.engine.native.batches import write_scalars
+        from mcrisk.engine.native.control import finish
+
         self.pending = [e for e in self.pending if e.prim != "iota"]
         while self.pending:
             before = len(self.pending)
-            self._scalars()
+            write_scalars(self)
             if self._loop() or self._flow():
                 continue
             if len(self.pending) == before:
                 raise AssertionError(f"nothing is ready: {[e.prim for e in self.pending][:5]}")
-        from mcrisk.engine.native.control import finish
-
         finish(self)
 
     def available(self, value: Value) -> bool:
@@ -151,16 +152,6 @@ class BlockWriter:
 
     def _ready(self, eqn: Eqn) -> bool:
         return all(self.available(v) for v in reads(eqn))
-
-    def _scalars(self) -> None:
-        left = []
-        for eqn in self.pending:
-            if eqn.prim not in FLOW and not self.is_loop(eqn) and self._ready(eqn):
-                self._scalar(eqn)
-                self.release(eqn)
-            else:
-                left.append(eqn)
-        self.pending = left
 
     def _scalar(self, eqn: Eqn) -> None:
         self.comment(eqn)

@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* How this text stands on a host: plain functions, buffers as pointers, one path after the other. */
-#define INLINE static inline
+#define INLINE static inline __attribute__((always_inline))
 #define TABLE static const
 #define PART(name) static __attribute__((noinline)) void name(struct frame *restrict f)
 #define ENTRY void mcrisk_run(const double *const *in, double *const *out, int64_t count, double *arena)
@@ -29,6 +29,7 @@ static inline vd VD(double x) { return (vd){x, x, x, x}; }
 static inline vi VI(int64_t x) { return (vi){x, x, x, x}; }
 static inline vu VU(uint64_t x) { return (vu){x, x, x, x}; }
 static const vi lanes = {0, 1, 2, 3};
+#define FOUR(a, b, c, d) ((vd){a, b, c, d})
 #define lane_float64(v, k) ((v)[k])
 #define lane_int64(v, k) ((v)[k])
 #define lane_uint64(v, k) ((v)[k])

@@ -100,6 +100,7 @@ INLINE vd VD(double x) { return vd(x, x, x, x); }
 INLINE vi VI(int64_t x) { return vi(x, x, x, x); }
 INLINE vu VU(uint64_t x) { return vu(x, x, x, x); }
 #define lanes (vi(0, 1, 2, 3))
+#define FOUR(a, b, c, d) vd(a, b, c, d)
 #define lane_float64(v, k) ((v)[k])
 #define lane_int64(v, k) ((v)[k])
 #define lane_uint64(v, k) ((v)[k])

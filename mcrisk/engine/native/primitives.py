@@ -166,14 +166,16 @@ SCALAR["is_finite"] = lambda c: f"finite_real({c.args[0]})"
 for _name in ("shift_left", "shift_right_logical", "shift_right_arithmetic"):
     SCALAR[_name] = lambda c, n=_name: f"{n}_{c.out}({c.args[0]}, {c.args[1]})"
 
-_LIBM = {"exp": "exp", "exp2": "exp2", "expm1": "expm1", "log": "log", "log1p": "log1p", "sqrt": "sqrt", "cbrt": "cbrt",
-         "sin": "sin", "cos": "cos", "tan": "tan", "tanh": "tanh", "atan2": "atan2", "pow": "pow", "floor": "floor",
+_OWN = ("exp", "expm1", "log", "log1p", "sin", "cos", "pow")   # elementary.h; what no hot path needs comes from the C library
+_LIBM = {"exp2": "exp2", "sqrt": "sqrt", "cbrt": "cbrt", "tan": "tan", "tanh": "tanh", "atan2": "atan2", "floor": "floor",
          "ceil": "ceil", "erf": "erf", "erfc": "erfc", "erf_inv": "erf_inv", "sinh": "sinh", "cosh": "cosh"}
-for _name, _function in _LIBM.items():
+for _name, _function in {**{name: f"own_{name}" for name in _OWN}, **_LIBM}.items():
     SCALAR[_name] = lambda c, f=_function: f"{f}({', '.join(c.args)})"
+for _name in ("exp", "log", "sin", "cos"):
+    VECTOR[_name] = lambda c, n=_name: f"v{n}({c.args[0]})"
 VECTOR["sqrt"] = lambda c: f"vsqrt({c.args[0]})"
 SCALAR["rsqrt"] = lambda c: f"(1.0 / sqrt({c.args[0]}))"
-SCALAR["logistic"] = lambda c: f"(1.0 / (1.0 + exp(-{c.args[0]})))"
+SCALAR["logistic"] = lambda c: f"(1.0 / (1.0 + own_exp(-{c.args[0]})))"
 
 
 def _convert(c: Call) -> str:

@@ -23,7 +23,7 @@ class Target:
 
     def text(self, body: str) -> str:
         """The whole file of a program."""
-        return TITLE + _file(self.head) + "\n" + _file("shared.h") + "\n" + body
+        return TITLE + _file(self.head) + "\n" + _file("elementary.h") + "\n" + _file("shared.h") + "\n" + body
 
 
 @lru_cache(maxsize=8)

@@ -180,6 +180,13 @@ class Builder:
         """Views with nothing but one element become loads."""
         return self.load(view) if not view.shape and view.root.shape else view
 
+    def on_select_n(self, eqn: Any, ins: list[Operand]) -> Operand:
+        """A choice by number (a conditional under vmap) is one by truth; of two cases only."""
+        spread = [_spread(o, tuple(v.aval.shape), _shape(eqn)) for o, v in zip(ins, eqn.invars)]
+        if len(ins) == 3 and spread[0].dtype == "int32":
+            spread[0] = self.pointwise("ne", [spread[0], Const(0, "int32")], spread[0].shape, "bool", {})
+        return self.pointwise("select_n", spread, _shape(eqn), _dtype(eqn), eqn.params)
+
     # ------------------------------------------------------------------ views
     def on_convert_element_type(self, eqn: Any, ins: list[Operand]) -> Operand:
         return ins[0] if ins[0].dtype == _dtype(eqn) else self.pointwise("convert_element_type", ins, _shape(eqn), _dtype(eqn), {})
