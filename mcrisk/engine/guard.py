@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from mcrisk.engine.markets import over_markets
 from mcrisk.engine.rulebook import Rulebook
 from mcrisk.engine.state import Accounts, Guard, PathCarry
 from mcrisk.rules.fills import best_price
@@ -110,7 +111,8 @@ def _safe_distance(rules: Rulebook, phase: Array, units: Array, size: Array, mar
 
 def latent_due(guard: Guard, stage_rows, live: Array) -> Array:
     """[M] bool: has the executable price made a new extreme at which the latent deficit should be measured?"""
-    bid, ask = best_price(stage_rows.bid, 1.0), best_price(stage_rows.ask, -1.0)
+    best = over_markets(best_price, (0, None))
+    bid, ask = best(stage_rows.bid, 1.0), best(stage_rows.ask, -1.0)
     low = stage_rows.bid.present & (bid < guard.latent_bid)
     high = stage_rows.ask.present & (ask > guard.latent_ask)
     return live & (low | high)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from mcrisk.engine.rulebook import PhaseRules, Rulebook
 from mcrisk.engine.state import MarketState, PhaseState
@@ -62,10 +61,15 @@ def mid_price(row: Row) -> Array:
     return jnp.where(both, 0.5 * (best_price(row.bid, 1.0) + best_price(row.ask, -1.0)), row.last)
 
 
-def _view(p: PhaseRules, s: PhaseState, state: MarketState, row: Row, initial_price: Array, mid: Array, age: Array):
+def _index(p: PhaseRules, s: PhaseState, state: MarketState, row: Row, initial_price: Array) -> tuple[Any, Array]:
+    """Memory and value of a phase's index rule."""
+    return index.KINDS[p.index.kind].update(p.index, s.index, row, state.index, state.mark, state.phase, initial_price)
+
+
+def _view(p: PhaseRules, s: PhaseState, state: MarketState, row: Row, indexed: tuple[Any, Array], mid: Array, age: Array):
     """Index → limits → mark → funding of one phase; returns its new memory, the view and the funding."""
     previous, kind = state.index, p.mark.kind
-    s_index, value = index.KINDS[p.index.kind].update(p.index, s.index, row, previous, state.mark, state.phase, initial_price)
+    s_index, value = indexed
     if kind == "median3":
         value = mark.publish(p.mark, previous, value, row.dt)
     s_limits, value, lower, upper = price_limits.KINDS[p.limits.kind].update(
@@ -83,11 +87,35 @@ def _view(p: PhaseRules, s: PhaseState, state: MarketState, row: Row, initial_pr
     return PhaseState(s_index, s_limits, s_mark, s_funding), seen
 
 
+def _phase_stage(rules: Rulebook, state: MarketState, row: Row, initial_price: Array, ages: tuple[Array, Array],
+                 mid: Array, converts: Array):
+    """The rules of the phase in force; the memory of the other one rests (before conversion that of `post` is unused)."""
+    standing = rules.pre.index.kind in index.STANDING
+    indexed = _index(rules.pre, state.pre, state, row, initial_price) if standing else None
+
+    def before(pre: PhaseState, post: PhaseState):
+        of_index = indexed or _index(rules.pre, pre, state, row, initial_price)
+        pre, seen = _view(rules.pre, pre, state, row, of_index, mid, ages[0])
+        return (pre._replace(index=()) if standing else pre), post, seen
+
+    def after(pre: PhaseState, post: PhaseState):
+        def fresh(post: PhaseState) -> PhaseState:
+            start = _start_phase(rules.post, row, state.index)
+            return start._replace(funding=funding.convert(rules.pre.funding, rules.post.funding, pre.funding))
+
+        post = lax.cond(converts, fresh, lambda post: post, post)
+        post, seen = _view(rules.post, post, state, row, _index(rules.post, post, state, row, initial_price), mid, ages[1])
+        return (pre._replace(index=()) if standing else pre), post, seen
+
+    pre, post, seen = lax.cond(state.phase == POST, after, before, state.pre, state.post)
+    return (pre._replace(index=indexed[0]) if indexed else pre), post, seen
+
+
 def market_stage(rules: Rulebook, state: MarketState, row: Row, initial_price: Array, launch_age: Array
                  ) -> tuple[MarketState, Market, Paid]:
     """One row through the path-level rules. A settled market stands still."""
     if rules.rebases:
-        state = _apply_rebase(rules, state, row)
+        state = lax.cond(row.rebase != 1.0, lambda state: _apply_rebase(rules, state, row.rebase), lambda state: state, state)
         initial_price = initial_price / state.units
     live = state.phase != SETTLED
     converts = row.converted & live & (state.phase != POST)
@@ -97,16 +125,9 @@ def market_stage(rules: Rulebook, state: MarketState, row: Row, initial_price: A
     phase = jnp.where(converts, POST, jnp.where((listed_at <= row.time) & (state.phase == PRE), TRANSITION, state.phase))
     state = state._replace(phase=phase.astype(jnp.int32), listed_at=listed_at, converted_at=converted_at)
     mid = mid_price(row)
-    fresh = _start_phase(rules.post, row, state.index)
-    fresh = fresh._replace(funding=funding.convert(rules.pre.funding, rules.post.funding, state.pre.funding))
-    post_before = jax.tree.map(lambda a, b: jnp.where(converts, a, b), fresh, state.post)
-    pre, seen_pre = _view(rules.pre, state.pre, state, row, initial_price, mid, row.time + launch_age)
-    since = jnp.where(converted_at <= row.time, row.time - converted_at, 0.0)
-    post, seen_post = _view(rules.post, post_before, state, row, initial_price, mid, since)
-    is_post = phase == POST
-    value, price, lower, upper, order_lower, order_upper, paid, rate, premium = (
-        jnp.where(is_post, b, a) for a, b in zip(seen_pre, seen_post)
-    )
+    ages = (row.time + launch_age, jnp.where(converted_at <= row.time, row.time - converted_at, 0.0))
+    pre, post, seen = _phase_stage(rules, state, row, initial_price, ages, mid, converts)
+    value, price, lower, upper, order_lower, order_upper, paid, rate, premium = seen
     value, price = jnp.where(live, value, state.index), jnp.where(live, price, state.mark)
     paid = jnp.where(live, paid, 0.0)
     settles = live & (row.settle != NO_SETTLE)
@@ -122,11 +143,11 @@ def market_stage(rules: Rulebook, state: MarketState, row: Row, initial_price: A
     return after, view, Paid(paid, jnp.where(live, rate, 0.0), premium)
 
 
-def _apply_rebase(rules: Rulebook, state: MarketState, row: Row) -> MarketState:
+def _apply_rebase(rules: Rulebook, state: MarketState, ratio: Array) -> MarketState:
     """Prices the venue remembers are divided by the ratio; nothing else changes."""
-    factor = 1.0 / row.rebase
+    factor = 1.0 / ratio
     return state._replace(
-        units=state.units * row.rebase, index=state.index * factor, mark=state.mark * factor,
+        units=state.units * ratio, index=state.index * factor, mark=state.mark * factor,
         funding_total=state.funding_total * factor,
         pre=_rescale(rules.pre, state.pre, factor), post=_rescale(rules.post, state.post, factor),
         averages=rescale_averages(state.averages, factor),

@@ -13,15 +13,16 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from mcrisk.engine.accounts import Reference, Stage
 from mcrisk.engine.guard import is_quiet, latent_due, start_guard
 from mcrisk.engine.market import market_stage, start_market
+from mcrisk.engine.markets import over_markets
 from mcrisk.engine.rulebook import Markets, Rulebook
 from mcrisk.engine.state import Accounts, PathCarry, Pool, Tally
 from mcrisk.rules.desk import DUST
-from mcrisk.rules.insurance import drawdown_trigger, start_peak, unwind, update_peak
+from mcrisk.rules.insurance import drawdown_trigger, nothing_held, start_peak, unwind, update_peak
 from mcrisk.rules.types import SETTLED, Market, Row
 
 
@@ -71,8 +72,8 @@ def path_stage(rules: Rulebook, markets: Markets, carry: PathCarry, rows: Row, i
     """Scalars of one path: prices to mark, funding, the fund's inventory. Returns the quiet verdict last."""
     settled = carry.market.phase == SETTLED
     if rules.rebases:
-        carry = _rebase(carry, rows.rebase)
-    market, views, paid = jax.vmap(market_stage, in_axes=(None, 0, 0, 0, 0))(
+        carry = lax.cond(jnp.any(rows.rebase != 1.0), _rebase, lambda carry, _: carry, carry, rows.rebase)
+    market, views, paid = over_markets(market_stage, (None, 0, 0, 0, 0))(
         rules, carry.market, rows, markets.initial_price, markets.launch_age
     )
     pool, short, gets = _fund_funding(rules, carry.pool, paid.per_contract)
@@ -155,15 +156,18 @@ def _inventory(rules: Rulebook, pool: Pool, rows: Row, views: Market, live: Arra
     allowed = live & ~rows.halted
     reference = pool.fund
     if rules.adl.trigger == "fund_drawdown":
-        peak, reference = jax.vmap(update_peak, in_axes=(0, None, 0, 0))(
+        peak, reference = over_markets(update_peak, (0, None, 0, 0))(
             pool.peak, rules.adl.drawdown_window, rows.time, fund_value(pool, views.mark)
         )
         pool = pool._replace(peak=peak)
     if rules.adl.scope == "inventory":
         allowed = allowed & ~_adl_due(rules, pool, views.mark, rows.time, reference, False)
-    out = jax.vmap(unwind, in_axes=(None, 0, 0, 0, 0, 0, 0, 0))(
-        rules.fund.unwind_share_of_depth, pool.inventory, pool.inventory_cost, rows.bid, rows.ask,
-        views.order_lower, views.order_upper, allowed,
+    sell = over_markets(unwind, (None, 0, 0, 0, 0, 0, 0, 0))
+    book = (pool.inventory, pool.inventory_cost, rows.bid, rows.ask)
+    out = lax.cond(
+        jnp.any(pool.inventory != 0.0),
+        lambda *book: sell(rules.fund.unwind_share_of_depth, *book, views.order_lower, views.order_upper, allowed),
+        nothing_held, *book,
     )
     gain = jnp.zeros_like(out.gain).at[0].set(jnp.sum(out.gain)) if rules.fund_shared else out.gain
     cash = pool.fund + gain

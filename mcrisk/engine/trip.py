@@ -18,6 +18,7 @@ from jax import Array
 
 from mcrisk import paths as model
 from mcrisk.engine.accounts import Flows, Reference, Stage
+from mcrisk.engine.markets import over_markets
 from mcrisk.engine.rulebook import Markets, Rulebook
 from mcrisk.engine.state import PathCarry
 from mcrisk.engine.step import Quotes, close_stage, fund_value, path_stage, start_carry
@@ -119,8 +120,8 @@ def close_row(cell: Cell, trip: Trip, priced: Priced, flows: Flows) -> tuple[Tri
         # a re-struck book of accounts brings its depth to today's price
         return model.rescale(state, jnp.where(struck, open_interest / mark / state.open_interest, 1.0))
 
-    prices = jax.vmap(one)(cell.params, trip.prices, flows.sold + quotes.sold, flows.bought + quotes.bought,
-                           flows.makers_lost, priced.struck, stage.views.mark, _open_interest(cell))
+    prices = over_markets(one, (0,) * 8)(cell.params, trip.prices, flows.sold + quotes.sold, flows.bought + quotes.bought,
+                                         flows.makers_lost, priced.struck, stage.views.mark, _open_interest(cell))
     value = jnp.sum(fund_value(carry.pool, stage.views.mark))
     seen = Snapshot(stage.rows.last[0], stage.views.index[0], stage.views.mark[0], quotes.rate[0], value,
                     carry.tally.liquidated_notional, carry.tally.adl_notional)
@@ -135,11 +136,11 @@ def _rows(cell: Cell, trip: Trip, k: Array, phase: Array | None):
     """Prices of every market at step k, the clock, and the steering after it. `phase` [M] before the row; None in row 0."""
     clock = model.clock(jax.tree.map(lambda x: x[0], cell.params), trip.lead, k)
     shocks = lambda key: model.draws(key, cell.streams.common, trip.lo, trip.hi, k, cell.params.volatility)  # noqa: E731
-    draws, steering = jax.vmap(shocks)(cell.streams.company), trip.steering
+    draws, steering = over_markets(shocks, (0,))(cell.streams.company), trip.steering
     if steering is not None and phase is not None:
         draws, steering = model.steer(cell.params, steering, draws, clock, k, ~jnp.all(phase == SETTLED))
     hints = model.Hints(*_settle_target(cell, trip.carry, trip.plan))
-    prices, rows = jax.vmap(model.advance, in_axes=(0, 0, 0, None, 0, 0))(
+    prices, rows = over_markets(model.advance, (0, 0, 0, None, 0, 0))(
         cell.params, trip.plan, trip.prices, clock, draws, hints)
     return prices, rows, clock, steering
 

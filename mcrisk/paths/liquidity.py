@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+from jax import lax
 
 from mcrisk.paths.lifecycle import Plan
 from mcrisk.paths.params import BookParams, PathParams
@@ -67,12 +68,19 @@ def displacement(consumed: Any, depth: Any, power: Any) -> Any:
 
 def multipliers(p: BookParams, plan: Plan, now: Due, time: Any, mood: Mood, lost: Any) -> Multipliers:
     """Stress of a row: event and flash fade, squeezes keep makers away, the rest is the mood and the makers lost."""
-    since = jnp.maximum(time - plan.event_time, 0.0)
-    after = jnp.where(now.since_event, plan.happens, 0.0)
-    fading = after * decay(p.event_decay, since)
+
+    def stressed() -> tuple[Any, Any, Any]:
+        since = jnp.maximum(time - plan.event_time, 0.0)
+        after = jnp.where(now.since_event, plan.happens, 0.0)
+        left = decay(p.refill, jnp.maximum(time - plan.squeeze_release, 0.0))
+        shock = plan.flash * after * decay(p.refill, jnp.maximum(since - p.flash_for, 0.0))
+        return after * decay(p.event_decay, since), shock, jnp.where(time > plan.squeeze_from, left, 0.0)
+
+    none = jnp.float64(0.0)
+    fading, shock, squeeze = lax.cond(
+        now.since_event | (time > plan.squeeze_from), stressed, lambda: (none, none, none)
+    )
     event = 1.0 - (1.0 - plan.depth) * fading
-    shock = plan.flash * after * decay(p.refill, jnp.maximum(since - p.flash_for, 0.0))
-    squeeze = jnp.where(time > plan.squeeze_from, decay(p.refill, jnp.maximum(time - plan.squeeze_release, 0.0)), 0.0)
     flash = (1.0 - (1.0 - p.flash) * shock) * (1.0 - (1.0 - p.flash) * squeeze)
     calm = jnp.where(mood.thin_hours, p.thin_hours, 1.0) * event * (1.0 - lost) / jnp.maximum(mood.level, 1.0)
     return Multipliers(
@@ -102,6 +110,13 @@ def _side(p: BookParams, before: Any, back: Any, depth: Any, probe: Any, total: 
     return Side(consumed, depth, displaced, given_back, depth * usual, impact, end <= total)
 
 
+def _full_side(p: BookParams, depth: Any, probe: Any, total: Any, usual: Any) -> Side:
+    """`_side` of a side nothing has been taken from."""
+    zero = jnp.zeros_like(depth)
+    impact = probe * displacement(probe, depth, p.power) / ((1.0 + p.power) * probe)
+    return Side(zero, depth, zero, zero, depth * usual, impact, probe <= total)
+
+
 def evolve(
     params: PathParams, plan: Plan, state: PathState, now: Due, dt: Any, time: Any, mood: Mood, units: Any, keep: Any
 ) -> Book:
@@ -112,8 +127,11 @@ def evolve(
         keep: share of the permanent displacement that survives the row (arbitrage removes it once there is an anchor).
     """
     p, interest = params.book, state.open_interest * units
-    recovered = decay(p.recovery, dt)
-    lost, inventory = state.lost * recovered, state.inventory * units * recovered
+    lost, inventory = lax.cond(
+        (state.lost != 0.0) | (state.inventory != 0.0),
+        lambda: (state.lost * decay(p.recovery, dt), state.inventory * units * decay(p.recovery, dt)),
+        lambda: (state.lost, state.inventory),
+    )
     m = multipliers(p, plan, now, time, mood, lost)
     cap, usual = p.total * interest, p.refill * dt
     flow, started, let_go = _squeeze(params, plan, state, time, interest)
@@ -125,8 +143,18 @@ def evolve(
     depth_bid = full * jnp.maximum(m.depth * (1.0 - jnp.maximum(lean, 0.0)), p.floor)
     depth_ask = full * jnp.maximum(m.depth * (1.0 + jnp.minimum(lean, 0.0)), p.floor)
     comes_back = 1.0 - jnp.exp(-usual)
-    bid = _side(p, bid, jnp.where(started & ~up, let_go, usual), depth_bid, probe, total, comes_back)
-    ask = _side(p, ask, jnp.where(started & up, let_go, usual), depth_ask, probe, total, comes_back)
+
+    def touched() -> tuple[Side, Side]:
+        return (
+            _side(p, bid, jnp.where(started & ~up, let_go, usual), depth_bid, probe, total, comes_back),
+            _side(p, ask, jnp.where(started & up, let_go, usual), depth_ask, probe, total, comes_back),
+        )
+
+    bid, ask = lax.cond(
+        (bid > 0.0) | (ask > 0.0),
+        touched,
+        lambda: tuple(_full_side(p, depth, probe, total, comes_back) for depth in (depth_bid, depth_ask)),
+    )
     permanent = state.permanent * keep + p.permanent * (ask.given_back - bid.given_back)
     return Book(bid, ask, total, m.half_spread, permanent, lost, inventory)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+from jax import lax
 
 from mcrisk.paths import codes
 from mcrisk.paths.feed import Seen, index_factor, observe, session
@@ -66,7 +67,17 @@ class Pull(NamedTuple):
 
 
 def _events(params: PathParams, plan: Plan, state: PathState, now: Due, dt: Any, value: Any, hints: Hints) -> Pull:
-    """Apply what is due to value, and what of it the mid has not followed yet."""
+    """Apply what is due to value, and what of it the mid has not followed yet; most rows bring nothing."""
+    news = now.event | now.listing | now.revision | now.announcement
+    heads = now.since_announcement & hints.has_target
+    nothing = Pull(value, value, state.lag, state.lag_decay, jnp.zeros_like(value), jnp.bool_(False))
+    return lax.cond(
+        news | heads | (state.lag != 0.0), lambda: _happen(params, plan, state, now, dt, value, hints), lambda: nothing
+    )
+
+
+def _happen(params: PathParams, plan: Plan, state: PathState, now: Due, dt: Any, value: Any, hints: Hints) -> Pull:
+    """The row's events; a rest of old news fades."""
     p, info = params.plan, params.news
     shock = now.event & (plan.code >= codes.DELAY)
     rebased = now.revision & p.rebases & (jnp.abs(jnp.expm1(plan.revision_log)) >= p.rebase_from)
@@ -127,7 +138,7 @@ def advance(
     moved = diffuse(params, plan, state, now, time, dt, hours.elapsed - state.session, draws)
     pull = _events(params, plan, state, now, dt, moved.value, hints)
     basis, keep = _basis(params, plan, state, now, time, dt, draws.z_basis)
-    units = jnp.where(pull.rebased, jnp.exp(-pull.unit), 1.0)
+    units = lax.cond(pull.rebased, lambda: jnp.exp(-pull.unit), lambda: jnp.float64(1.0))
     book = evolve(params, plan, state, now, dt, time, Mood(moved.level, hours.thin), units, keep)
     seen = observe(params, plan, state, now, time, pull.value, pull.unit, hours.is_open, draws.u_extra)
     after = PathState(

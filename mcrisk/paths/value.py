@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+from jax import lax
 
 from mcrisk.paths.lifecycle import Plan
 from mcrisk.paths.params import PathParams, ValueParams
@@ -47,15 +48,20 @@ def diffuse(
     p_common = p.jump_common * jump_mean
     p_own = (jump_mean - p_common) / (1.0 - p_common)
     common = d.u_common < p_common
-    size = jump_size(p, params.jumps, jnp.where(common, d.u_common_size, d.u_size), d.u_extra)
-    jump = jnp.where(common | (d.u_event < p_own), size, 0.0)
+    which = jnp.where(common, d.u_common_size, d.u_size)
+    jump = lax.cond(
+        common | (d.u_event < p_own), lambda: jump_size(p, params.jumps, which, d.u_extra), lambda: jnp.float64(0.0)
+    )
 
     sigma, vol, level = _volatility(params, state, dt, z, p_own, d)
     listed = now.was_listed
-    since = 0.5 * (state.time + time) - jnp.where(listed, plan.listing_time, plan.event_time)
-    excess = jnp.where(listed, p.listed_excess, jnp.where(now.was_event, plan.vol_excess, 0.0))
-    rate = jnp.where(listed, p.listed_decay, plan.vol_decay)
-    boost = 1.0 + excess * decay(rate, jnp.maximum(since, 0.0))
+
+    def excited() -> Any:
+        since = 0.5 * (state.time + time) - jnp.where(listed, plan.listing_time, plan.event_time)
+        excess = jnp.where(listed, p.listed_excess, plan.vol_excess)
+        return 1.0 + excess * decay(jnp.where(listed, p.listed_decay, plan.vol_decay), jnp.maximum(since, 0.0))
+
+    boost = lax.cond(listed | now.was_event, excited, lambda: jnp.float64(1.0))
     trading = p.session_variance * session + p.closed_variance * (dt - session)
     level = boost * jnp.where(listed, 1.0, level)
     variance = jnp.where(listed, jnp.square(p.listed_vol * boost) * trading, jnp.square(sigma * boost) * dt)

@@ -12,6 +12,7 @@ Date      2026-11-20
 from __future__ import annotations
 
 import jax.numpy as jnp
+from jax import lax
 
 from mcrisk.rules.types import BookSide, Scalar
 
@@ -20,7 +21,13 @@ UNIT = 0.01  # the displacement that `depth` refers to
 
 def best_price(side: BookSide, sign: float) -> Scalar:
     """Best price [quote] of a side; sign +1 for the bid, −1 for the ask."""
-    return side.top * jnp.exp(-sign * displacement(side, side.consumed))
+
+    def moved(top: Scalar) -> Scalar:
+        return top * jnp.exp(-sign * displacement(side, side.consumed))
+
+    if jnp.ndim(side.top):
+        return moved(side.top)
+    return lax.cond(side.consumed > 0.0, moved, lambda top: top, side.top)
 
 
 def displacement(side: BookSide, consumed: Scalar) -> Scalar:

@@ -178,6 +178,8 @@ def external(p, state, row, previous_index, previous_mark, phase, initial_price)
     return state, jnp.where(usable, row.external * row.index_factor, _impact_step(p, row, previous_index))
 
 
+STANDING = ("mark_ewma",)   # kinds whose memory is too large to be chosen between phases row by row: always updated in place
+
 KINDS: dict[str, Rule] = {
     "smoothed_feed": Rule(smoothed_feed_init, smoothed_feed, unchanged),
     "impact_ewma": Rule(_nothing, impact_ewma, unchanged),

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from mcrisk.rules.desk import DUST, WHOLE
 from mcrisk.rules.fills import capacity, mean_price
@@ -28,6 +28,8 @@ class Peak(NamedTuple):
 
     highest: Array  # [96] quote
     written: Array  # [96] int64
+    value: Array    # the maximum over the window, quote
+    bucket: Array   # int64: bucket it was last reached in
 
 
 class Unwound(NamedTuple):
@@ -44,18 +46,28 @@ class Unwound(NamedTuple):
 def start_peak(value: Array) -> Peak:
     """All slots empty but the first, which holds the initial value."""
     first = jnp.arange(BUCKETS) == 0
-    return Peak(jnp.where(first, value, -jnp.inf), jnp.where(first, 0, -(10**9)))
+    return Peak(jnp.where(first, value, -jnp.inf), jnp.where(first, 0, -(10**9)), value, jnp.int64(0))
 
 
 def update_peak(peak: Peak, window: Array, time: Array, value: Array) -> tuple[Peak, Array]:
-    """Write `value` into the bucket of `time`, then read the maximum over the window."""
+    """Write `value` into the bucket of `time`, then read the maximum over the window.
+
+    The whole ring is read only when the bucket that held the maximum has left the window.
+    """
     bucket = jnp.floor(time / (window / BUCKETS)).astype(jnp.int64)
-    here = jnp.arange(BUCKETS) == bucket % BUCKETS
-    same = here & (peak.written == bucket)
-    highest = jnp.where(here, jnp.where(same, jnp.maximum(peak.highest, value), value), peak.highest)
-    written = jnp.where(here, bucket, peak.written)
-    in_window = written > bucket - BUCKETS
-    return Peak(highest, written), jnp.max(jnp.where(in_window, highest, -jnp.inf))
+    slot = lax.rem(bucket, jnp.int64(BUCKETS)).astype(jnp.int32)
+    earlier = jnp.where(peak.written[slot] == bucket, peak.highest[slot], -jnp.inf)
+    highest = peak.highest.at[slot].set(jnp.maximum(earlier, value), mode="promise_in_bounds")
+    written = peak.written.at[slot].set(bucket, mode="promise_in_bounds")
+
+    def look() -> tuple[Array, Array]:
+        inside = jnp.where(written > bucket - BUCKETS, highest, -jnp.inf)
+        most = jnp.max(inside)
+        return most, jnp.max(jnp.where(inside == most, written, -(10**9)))
+
+    stands = (peak.bucket > bucket - BUCKETS) & (value < peak.value)
+    most, at = lax.cond(stands | (value >= peak.value), lambda: (jnp.maximum(peak.value, value), jnp.where(stands, peak.bucket, bucket)), look)
+    return Peak(highest, written, most, at), most
 
 
 def _unwind_side(share: Array, held: Array, cost: Array, side: BookSide, limit: Array, sign: float, allowed: Array):
@@ -80,6 +92,12 @@ def unwind(share: Array, inventory: Array, cost: Array, bid: BookSide, ask: Book
         share, inventory[1], cost[1], ask, upper, -1.0, allowed)
     return Unwound(jnp.stack([long_left, short_left]), jnp.stack([long_cost, short_cost]), long_gain + short_gain,
                    sold + bought, sold_value + bought_value, sold_value - bought_value, bid, ask)
+
+
+def nothing_held(inventory: Array, cost: Array, bid: BookSide, ask: BookSide) -> Unwound:
+    """What `unwind` comes to for an empty inventory; any leading axes."""
+    none = jnp.zeros_like(inventory[..., 0])
+    return Unwound(jnp.zeros_like(inventory), jnp.zeros_like(cost), none, none, none, none, bid, ask)
 
 
 def drawdown_trigger(p, value: Array, reference: Array, inventory: Array, mark: Array, age: Array | None) -> Array:

@@ -10,7 +10,7 @@ Source    best prices: rules/fills.py; docs/semantics.md, conventions; speed lim
 from __future__ import annotations
 
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from mcrisk.rules.fills import best_price
 from mcrisk.rules.types import Row
@@ -63,8 +63,12 @@ def travel(previous: Array, value: Array, dt: Array, step: Array, tick: Array | 
 
     dt is 0 only in a run's first row, where nothing has been published yet.
     """
-    ticks = dt / tick
-    low = previous * jnp.maximum(1.0 - step, 0.0) ** ticks
-    high = previous * (1.0 + step) ** ticks
-    limited = (step > 0.0) & (dt > 0.0)
-    return jnp.where(limited, jnp.clip(value, low, high), value)
+
+
+    def hold(value: Array) -> Array:
+        ticks = dt / tick   # powers by their logarithms, which are the same in every row
+        low = previous * jnp.exp(ticks * jnp.log(jnp.maximum(1.0 - step, 0.0)))
+        high = previous * jnp.exp(ticks * jnp.log(1.0 + step))
+        return jnp.clip(value, low, high)
+
+    return lax.cond((step > 0.0) & (dt > 0.0), hold, lambda value: value, value)

@@ -69,10 +69,18 @@ def window_update(state: Window, sample: Array, dt: Array, time: Array, window: 
     age = jnp.where(slot <= here, here - slot, here - slot + n)   # buckets back from the row's
     keep = age >= bucket - state.bucket                           # written since the last row = no longer in the window
     own = age == 0
-    total = jnp.where(keep, state.total, 0.0) + jnp.where(own, sample * dt, 0.0)
-    weight = jnp.where(keep, state.weight, 0.0) + jnp.where(own, dt, 0.0)
-    mass = jnp.sum(weight)
-    mean = jnp.where(mass > 0.0, jnp.sum(total) / jnp.where(mass > 0.0, mass, 1.0), sample)
+
+    def slide(total: Array, weight: Array):
+        total = jnp.where(keep, total, 0.0) + jnp.where(own, sample * dt, 0.0)
+        weight = jnp.where(keep, weight, 0.0) + jnp.where(own, dt, 0.0)
+        return total, weight, jnp.sum(total), jnp.sum(weight)
+
+    def start(total: Array, weight: Array):
+        del total, weight
+        return jnp.where(own, sample * dt, 0.0), jnp.where(own, dt, 0.0), sample * dt, dt
+
+    total, weight, moment, mass = lax.cond(bucket - state.bucket >= n, start, slide, state.total, state.weight)
+    mean = jnp.where(mass > 0.0, moment / jnp.where(mass > 0.0, mass, 1.0), sample)
     return Window(total, weight, bucket), mean
 
 
