@@ -51,44 +51,39 @@ def _open_wide(carry: Any) -> Any:
     return carry._replace(guard=wide, tally=carry.tally._replace(account_stages=carry.tally.account_stages + 1))
 
 
-def _random(cell: Any, trip: Any, k: Array) -> tuple[Any, Any]:
-    from mcrisk import paths as model
-    from mcrisk.engine.markets import over_markets
-
-    shocks = lambda key: model.draws(key, cell.streams.common, trip.lo, trip.hi, k, cell.params.volatility)  # noqa: E731
-    draws = over_markets(shocks, (0,))(cell.streams.company)
-    return trip, sum(jnp.sum(x) for x in jax.tree.leaves(draws))
+def _random(cell: Any, trip: Any, k: Array, shocks: Any) -> tuple[Any, Any]:
+    return trip, sum(jnp.sum(x) for x in jax.tree.leaves(shocks))
 
 
-def _prices(cell: Any, trip: Any, k: Array) -> tuple[Any, Any]:
+def _prices(cell: Any, trip: Any, k: Array, shocks: Any) -> tuple[Any, Any]:
     from mcrisk.engine.trip import _rows
 
-    prices, rows, clock = _rows(cell, trip, k)
-    return trip._replace(prices=prices), (rows, clock)
+    prices, rows, clock, steering = _rows(cell, trip, k, trip.carry.market.phase, shocks)
+    return trip._replace(prices=prices, steering=steering), (rows, clock)
 
 
-def _rules(cell: Any, trip: Any, k: Array) -> tuple[Any, Any]:
+def _rules(cell: Any, trip: Any, k: Array, shocks: Any) -> tuple[Any, Any]:
     from mcrisk.engine.market import market_stage
     from mcrisk.engine.markets import over_markets
 
-    trip, (rows, _) = _prices(cell, trip, k)
+    trip, (rows, _) = _prices(cell, trip, k, shocks)
     market, views, paid = over_markets(market_stage, (None, 0, 0, 0, 0))(
         cell.rules, trip.carry.market, rows, cell.markets.initial_price, cell.markets.launch_age)
     return trip._replace(carry=trip.carry._replace(market=market)), (rows, views, paid)
 
 
-def _guard(cell: Any, trip: Any, k: Array) -> tuple[Any, Any]:
+def _guard(cell: Any, trip: Any, k: Array, shocks: Any) -> tuple[Any, Any]:
     from mcrisk.engine.trip import price_row
 
-    trip, priced = price_row(cell, trip, k)
+    trip, priced = price_row(cell, trip, k, shocks)
     carry = lax.cond(priced.work, _open_wide, lambda carry: carry, trip.carry)
     return trip._replace(carry=carry), priced
 
 
-def _whole(cell: Any, trip: Any, k: Array) -> tuple[Any, Any]:
+def _whole(cell: Any, trip: Any, k: Array, shocks: Any) -> tuple[Any, Any]:
     from mcrisk.engine.trip import close_row, no_flows
 
-    trip, priced = _guard(cell, trip, k)
+    trip, priced = _guard(cell, trip, k, shocks)
     return close_row(cell, trip, priced, no_flows(priced.stage))
 
 
@@ -98,19 +93,21 @@ ROWS = dict(zip(PARTS, (_random, _prices, _rules, _guard, _whole)))
 def journey(cell: Any, lo: Array, hi: Array, row: Any) -> tuple[Array, Array, Any]:
     """All rows of path (lo, hi): (sum of everything a row hands on, account stages, what bands keep)."""
     from mcrisk import paths as model
+    from mcrisk.engine.ahead import no_shocks, shocks_of
     from mcrisk.engine.trip import open_path
 
     trip = open_path(cell, lo, hi, model.Forced(jnp.bool_(False), jnp.float64(0.0)))
 
     def step(state: tuple, k: Array):
-        trip, total = state
-        trip, seen = row(cell, trip, k)
+        trip, store, total = state
+        store, shocks = shocks_of(cell, trip, store, k)
+        trip, seen = row(cell, trip, k, shocks)
         if row is _whole:
-            return (trip, total), seen
-        return (trip, total + sum(jnp.sum(x.astype(jnp.float64)) for x in jax.tree.leaves(seen))), ()
+            return (trip, store, total), seen
+        return (trip, store, total + sum(jnp.sum(x.astype(jnp.float64)) for x in jax.tree.leaves(seen))), ()
 
     steps = cell.params.grid.slope.shape[-1]
-    (trip, total), seen = lax.scan(step, (trip, jnp.float64(0.0)), jnp.arange(steps, dtype=jnp.int32))
+    (trip, _, total), seen = lax.scan(step, (trip, no_shocks(cell), jnp.float64(0.0)), jnp.arange(steps, dtype=jnp.int32))
     kept = [jnp.sum(leaf.astype(jnp.float64)) for leaf in jax.tree.leaves((trip.carry, trip.prices))]
     return total + sum(kept), trip.carry.tally.account_stages, seen
 
@@ -139,10 +136,11 @@ def operations(cell: Any) -> dict[str, dict[str, int]]:
     from mcrisk import paths as model
     from mcrisk.engine.trip import open_path
 
-    trip = jax.eval_shape(lambda cell: open_path(cell, jnp.uint64(0), jnp.uint64(0), model.Forced(jnp.bool_(False), jnp.float64(0.0))),
-                          cell)
+    never = model.Forced(jnp.bool_(False), jnp.float64(0.0))
+    trip = jax.eval_shape(lambda cell: open_path(cell, jnp.uint64(0), jnp.uint64(0), never), cell)
     counts = {"always": Counter(), "in branches": Counter()}
-    _count(jax.make_jaxpr(_whole)(cell, trip, jnp.int32(1)).jaxpr, counts, "always")
+    row = jax.make_jaxpr(lambda cell, trip: _whole(cell, trip, jnp.int32(1), None))(cell, trip)
+    _count(row.jaxpr, counts, "always")
     return {where: dict(found.most_common()) for where, found in counts.items()}
 
 

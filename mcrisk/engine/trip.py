@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from mcrisk import paths as model
 from mcrisk.engine.accounts import Flows, Reference, Stage
@@ -100,9 +100,12 @@ def open_path(cell: Cell, lo: Array, hi: Array, forced: Any) -> Trip:
     return trip._replace(carry=start_carry(cell.rules, cell.markets, rows))
 
 
-def price_row(cell: Cell, trip: Trip, k: Array) -> tuple[Trip, Priced]:
-    """Row k from prices to mark and funding, and whether any account can need work in it."""
-    prices, rows, clock, steering = _rows(cell, trip, k, trip.carry.market.phase)
+def price_row(cell: Cell, trip: Trip, k: Array, shocks: Any = None) -> tuple[Trip, Priced]:
+    """Row k from prices to mark and funding, and whether any account can need work in it.
+
+    `shocks` are the row's `paths.Draws` [M] where they have been drawn ahead; else they are drawn here.
+    """
+    prices, rows, clock, steering = _rows(cell, trip, k, trip.carry.market.phase, shocks)
     in_window = (clock.time >= trip.lead) & (clock.time <= trip.lead + WINDOW)
     carry, stage, quotes, quiet = path_stage(cell.rules, cell.markets, trip.carry, rows, in_window)
     alive = ~jnp.all(carry.market.phase == SETTLED) | jnp.any(rows.settle != 0)
@@ -116,9 +119,10 @@ def close_row(cell: Cell, trip: Trip, priced: Priced, flows: Flows) -> tuple[Tri
     carry = close_stage(cell.rules, cell.markets, trip.carry, stage)
 
     def one(params, state, sold, bought, lost, struck, mark, open_interest):
-        state = model.consume(params, state, sold, bought, lost)
+        taken = (sold != 0.0) | (bought != 0.0) | (lost != 0.0)
+        state = lax.cond(taken, lambda: model.consume(params, state, sold, bought, lost), lambda: state)
         # a re-struck book of accounts brings its depth to today's price
-        return model.rescale(state, jnp.where(struck, open_interest / mark / state.open_interest, 1.0))
+        return lax.cond(struck, lambda: model.rescale(state, open_interest / mark / state.open_interest), lambda: state)
 
     prices = over_markets(one, (0,) * 8)(cell.params, trip.prices, flows.sold + quotes.sold, flows.bought + quotes.bought,
                                          flows.makers_lost, priced.struck, stage.views.mark, _open_interest(cell))
@@ -132,11 +136,11 @@ def _open_interest(cell: Cell) -> Array:
     return cell.markets.open_interest * cell.markets.initial_price
 
 
-def _rows(cell: Cell, trip: Trip, k: Array, phase: Array | None):
+def _rows(cell: Cell, trip: Trip, k: Array, phase: Array | None, shocks: Any = None):
     """Prices of every market at step k, the clock, and the steering after it. `phase` [M] before the row; None in row 0."""
     clock = model.clock(jax.tree.map(lambda x: x[0], cell.params), trip.lead, k)
-    shocks = lambda key: model.draws(key, cell.streams.common, trip.lo, trip.hi, k, cell.params.volatility)  # noqa: E731
-    draws, steering = over_markets(shocks, (0,))(cell.streams.company), trip.steering
+    one = lambda key: model.draws(key, cell.streams.common, trip.lo, trip.hi, k, cell.params.volatility)  # noqa: E731
+    draws, steering = over_markets(one, (0,))(cell.streams.company) if shocks is None else shocks, trip.steering
     if steering is not None and phase is not None:
         draws, steering = model.steer(cell.params, steering, draws, clock, k, ~jnp.all(phase == SETTLED))
     hints = model.Hints(*_settle_target(cell, trip.carry, trip.plan))

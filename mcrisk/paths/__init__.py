@@ -12,7 +12,7 @@ from mcrisk.paths.params import NEVER, PathParams
 from mcrisk.paths.philox import Purpose, StreamKeys, split_path, stream_key, stream_keys
 from mcrisk.paths.proposal import Draw, Proposal
 from mcrisk.paths.script import Script, Steering, open_steering, points_of, steer
-from mcrisk.paths.state import Draws, Hints, PathState, draws
+from mcrisk.paths.state import Draws, Hints, PathState, draws, draws_of
 
 __all__ = [
     "NEVER",
@@ -34,6 +34,7 @@ __all__ = [
     "consume",
     "draw_plan",
     "draws",
+    "draws_of",
     "event_step",
     "grid_tables",
     "open_steering",

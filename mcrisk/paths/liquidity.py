@@ -88,15 +88,15 @@ def multipliers(p: BookParams, plan: Plan, now: Due, time: Any, mood: Mood, lost
     )
 
 
-def _squeeze(params: PathParams, plan: Plan, state: PathState, time: Any, interest: Any) -> tuple[Any, Any, Any]:
-    """(contracts the aggressor takes in the row, has it started, refill exponent of the side it eats).
+def _squeeze(params: PathParams, plan: Plan, state: PathState, time: Any, interest: Any) -> tuple[Any, Any]:
+    """(contracts the aggressor takes in the row, refill exponent of the side it eats), once it has started.
 
     It keeps that side empty until it lets go; from then on the side comes back at the squeeze's own pace.
     """
     duration = plan.squeeze_until - plan.squeeze_from + 1e-9
     taken = jnp.clip(time - plan.squeeze_from, 0.0, duration) - jnp.clip(state.time - plan.squeeze_from, 0.0, duration)
     let_go = params.squeeze_revert * jnp.maximum(time - jnp.maximum(state.time, plan.squeeze_release), 0.0)
-    return params.squeeze_size * interest / duration * taken, time > plan.squeeze_from, let_go
+    return params.squeeze_size * interest / duration * taken, let_go
 
 
 def _side(p: BookParams, before: Any, back: Any, depth: Any, probe: Any, total: Any, usual: Any) -> Side:
@@ -134,7 +134,10 @@ def evolve(
     )
     m = multipliers(p, plan, now, time, mood, lost)
     cap, usual = p.total * interest, p.refill * dt
-    flow, started, let_go = _squeeze(params, plan, state, time, interest)
+    started = time > plan.squeeze_from
+    flow, let_go = lax.cond(
+        started, lambda: _squeeze(params, plan, state, time, interest), lambda: (jnp.float64(0.0), jnp.float64(0.0))
+    )
     up = plan.squeeze_up
     ask = jnp.minimum(state.consumed_ask * units + jnp.where(up, flow, 0.0), cap)
     bid = jnp.minimum(state.consumed_bid * units + jnp.where(up, 0.0, flow), cap)

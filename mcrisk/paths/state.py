@@ -65,13 +65,14 @@ def draws(key: Any, common_key: Any, path_lo: Any, path_hi: Any, step: Any, vola
     step = jnp.asarray(step)
     return lax.cond(
         step < 2**31 - 1,
-        lambda key, common, lo, hi: _draws(key, common, lo, hi, step, heston),
+        lambda key, common, lo, hi: draws_of(key, common, lo, hi, step, heston),
         lambda *_: zeros,
         *arguments,
     )
 
 
-def _draws(key: Any, common_key: Any, path_lo: Any, path_hi: Any, step: Any, heston: bool) -> Draws:
+def draws_of(key: Any, common_key: Any, path_lo: Any, path_hi: Any, step: Any, heston: bool) -> Draws:
+    """`draws` without the fence; `step` may be an array of steps."""
     own: Words = philox(key, path_lo, path_hi, step, Purpose.STEP)
     common: Words = philox(common_key, path_lo, path_hi, step, Purpose.COMMON)
     z_value, z_basis = normals(uniform(own.w0), uniform(own.w1))

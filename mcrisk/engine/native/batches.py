@@ -11,7 +11,7 @@ from typing import Any
 from mcrisk.engine.native.graph import Eqn
 
 LANES = 4
-GROUPED = ("exp", "log", "sin", "cos")   # of primitives.VECTOR
+GROUPED = ("exp", "expm1", "log", "sin", "cos")   # of primitives.VECTOR
 
 
 def write_scalars(w: Any) -> None:

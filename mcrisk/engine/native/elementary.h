@@ -22,6 +22,13 @@ CAST(real, double, word, int64_t) CAST(word, int64_t, real, double)
     return SEL(y < K(-708.0), K(0.0), (p + p) * scale);                                                                            \
   }                                                                                                                                \
   INLINE R P##exp(R x) { return P##exp_of(x, K(0.0)); }                                                                            \
+  INLINE R P##expm1(R x) {                                                                                                         \
+    const R y = SEL(x < K(-50.0), K(-50.0), SEL(x > K(50.0), K(50.0), x));                                                         \
+    const R t = FMA(y, K(0x1.71547652b82fep+0), K(0x1.8p52)), n = t - K(0x1.8p52);                                                 \
+    const R r = FMA(n, K(-0x1.abc9e3b39803fp-56), FMA(n, K(-0x1.62e42fefa39efp-1), y)), scale = AS_R((AS_I(t) + N(1023)) << N(52));\
+    const R near = FMA(scale, P##exp_tail(r), scale - K(1.0));                                                                     \
+    return SEL(x == K(0.0), x, SEL(x > K(50.0), P##exp(x), near));                                                                 \
+  }                                                                                                                                \
   INLINE R P##log(R x) {                                                                                                           \
     const R grown = SEL(x < K(0x1p-1022), x * K(0x1p54), x), less = SEL(x < K(0x1p-1022), K(54.0), K(0.0));                        \
     const I bits = AS_I(grown), k = ((bits + N(0x00095f619980c433)) >> N(52)) & N(0x7ff); /* exponent so that √½ ≤ m < √2 */       \
@@ -61,7 +68,10 @@ ELEMENTARY(own_, double, int64_t, ONE_REAL, ONE_WORD, ONE_OF, fma, cast_real_wor
 
 #ifdef EACH /* four at once, with the same bits: a device takes them one by one */
 #define BY_ONE(name) INLINE vd v##name(const vd &a) { EACH(vd, own_##name(a.v[k])); }
-BY_ONE(exp) BY_ONE(log) BY_ONE(sin) BY_ONE(cos)
+BY_ONE(exp) BY_ONE(expm1) BY_ONE(log) BY_ONE(sin) BY_ONE(cos)
+BINARY(vu, <<) BINARY(vu, >>)
+INLINE vu by_half_word(const vu &a, const vu &b) { return a * b; }
+INLINE vd words_to_reals(const vu &a) { EACH(vd, (double)a.v[k]); }
 #else
 #if defined(__FMA__) && !defined(__clang__)
 INLINE vd vfma(vd a, vd b, vd c) { return (vd)__builtin_ia32_vfmaddpd256(a, b, c); }
@@ -70,19 +80,22 @@ INLINE vd vfma(vd a, vd b, vd c) {
   return (vd){fma(a[0], b[0], c[0]), fma(a[1], b[1], c[1]), fma(a[2], b[2], c[2]), fma(a[3], b[3], c[3])};
 }
 #endif
+#ifdef __AVX2__
+typedef int halves __attribute__((vector_size(32)));
+INLINE vu low_product(vu a, vu b) { return (vu)__builtin_ia32_pmuludq256((halves)a, (halves)b); }
+#else
+INLINE vu low_product(vu a, vu b) { return (a & VU(0xffffffff)) * (b & VU(0xffffffff)); }
+#endif
+INLINE vu by_half_word(vu a, vu b) { return low_product(a, b) + (low_product(a >> VU(32), b) << VU(32)); } /* b < 2^32 */
+INLINE vd words_to_reals(vu a) { /* both halves as the mantissa of a number whose exponent is known */
+  return ((vd)((a >> VU(32)) | VU(0x4530000000000000)) - VD(0x1p84 + 0x1p52)) + (vd)((a & VU(0xffffffff)) | VU(0x4330000000000000));
+}
 #define AS_WORDS(x) ((vi)(x))
 #define AS_REALS(x) ((vd)(x))
 #define FOUR_OF(m, a, b) sel_vd((vi)(m), a, b)
 ELEMENTARY(v, vd, vi, VD, VI, FOUR_OF, vfma, AS_WORDS, AS_REALS)
 #endif
 
-INLINE double own_expm1(double x) {
-  if (!(x < 50.0)) return own_exp(x);
-  const double y = x < -50.0 ? -50.0 : x, t = fma(y, 0x1.71547652b82fep+0, 0x1.8p52), n = t - 0x1.8p52;
-  const double r = fma(n, -0x1.abc9e3b39803fp-56, fma(n, -0x1.62e42fefa39efp-1, y));
-  const double scale = cast_word_real((int64_t)((uint64_t)(cast_real_word(t) + 1023) << 52));
-  return x == 0.0 ? x : fma(scale, own_exp_tail(r), scale - 1.0);
-}
 INLINE double own_log1p(double x) {
   const double u = 1.0 + x;
   if (!(u < INFINITY) || u <= 0.0) return own_log(u);

@@ -71,7 +71,7 @@ class FusedLoop:
         if eqn.outs[0].dtype == "float32" or any(o.dtype == "float32" for o in eqn.ins):
             return False
         call = Call(["a", "b", "c"][: len(eqn.ins)], [o.dtype for o in eqn.ins], eqn.outs[0].dtype, eqn.params,
-                    [False] * len(eqn.ins))
+                    [isinstance(o, Const) for o in eqn.ins])
         return eqn.prim != "gather" and bool(vector_text(eqn.prim, call))
 
     # ------------------------------------------------------------------ the frame of the loop

@@ -94,6 +94,15 @@ SCALAR["square"] = lambda c: f"({c.args[0]} * {c.args[0]})"
 VECTOR["square"] = lambda c: _wrapped(f"{c.args[0]} * {c.args[0]}", c.out)
 
 
+def _product(c: Call) -> str:
+    """64-bit products cost vector units much more than those by a known half word."""
+    half = c.out == "uint64" and c.literal[1] and int("".join(ch for ch in c.args[1] if ch.isdigit()) or 2**32) < 2**32
+    return f"by_half_word({c.args[0]}, {c.args[1]})" if half else _wrapped(f"{c.args[0]} * {c.args[1]}", c.out)
+
+
+VECTOR["mul"] = _product
+
+
 def _power(c: Call) -> str:
     n = c.params["y"]
     if abs(n) > 16:
@@ -165,13 +174,15 @@ VECTOR["sign"] = lambda c: f"vsign({c.args[0]})" if c.real else ""
 SCALAR["is_finite"] = lambda c: f"finite_real({c.args[0]})"
 for _name in ("shift_left", "shift_right_logical", "shift_right_arithmetic"):
     SCALAR[_name] = lambda c, n=_name: f"{n}_{c.out}({c.args[0]}, {c.args[1]})"
+for _name, _sign in {"shift_left": "<<", "shift_right_logical": ">>"}.items():   # by fewer places than a word has
+    VECTOR[_name] = lambda c, s=_sign: f"({c.args[0]} {s} {c.args[1]})" if c.out == "uint64" and c.literal[1] else ""
 
 _OWN = ("exp", "expm1", "log", "log1p", "sin", "cos", "pow")   # elementary.h; what no hot path needs comes from the C library
 _LIBM = {"exp2": "exp2", "sqrt": "sqrt", "cbrt": "cbrt", "tan": "tan", "tanh": "tanh", "atan2": "atan2", "floor": "floor",
          "ceil": "ceil", "erf": "erf", "erfc": "erfc", "erf_inv": "erf_inv", "sinh": "sinh", "cosh": "cosh"}
 for _name, _function in {**{name: f"own_{name}" for name in _OWN}, **_LIBM}.items():
     SCALAR[_name] = lambda c, f=_function: f"{f}({', '.join(c.args)})"
-for _name in ("exp", "log", "sin", "cos"):
+for _name in ("exp", "expm1", "log", "sin", "cos"):
     VECTOR[_name] = lambda c, n=_name: f"v{n}({c.args[0]})"
 VECTOR["sqrt"] = lambda c: f"vsqrt({c.args[0]})"
 SCALAR["rsqrt"] = lambda c: f"(1.0 / sqrt({c.args[0]}))"
@@ -189,6 +200,8 @@ def _convert(c: Call) -> str:
 
 def _convert_vector(c: Call) -> str:
     old, new, x = c.types[0], c.out, c.args[0]
+    if (old, new) == ("uint64", "float64"):
+        return f"words_to_reals({x})"
     if old == "bool":
         return f"mask_to_real({x})" if new == "float64" else f"((v{'u' if new[0] == 'u' else 'i'})({x} & VI(1)))"
     if new == "bool":

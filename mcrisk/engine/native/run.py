@@ -11,7 +11,7 @@ import hashlib
 import os
 import pickle
 import tempfile
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ from mcrisk.errors import InputError
 
 class Program:
     """A per-path function, compiled. `shared` and `lanes` are trees of arrays or shapes that fix the structure."""
+
+    ahead = True   # vectors: shocks are drawn several rows at a time
 
     def __init__(self, source: Source, out: Any):
         self.source, self.out = source, out
@@ -77,11 +79,12 @@ def program_of(cell: Any, kind: Any = Program, chosen: Any = None) -> Any:
     structure = jax.tree.structure((cell, chosen))
     kinds = tuple((np.shape(x), jnp.result_type(x).name) for x in jax.tree.leaves(cell))
     if (kind, structure, kinds) not in _programs:
-        _programs[kind, structure, kinds] = kind(*_plan(cell, chosen, f"{structure}{kinds}"))
+        ahead = getattr(kind, "ahead", False)
+        _programs[kind, structure, kinds] = kind(*_plan(cell, chosen, ahead, f"{structure}{kinds}{ahead}"))
     return _programs[kind, structure, kinds]
 
 
-def _plan(cell: Any, chosen: Any, structure: str) -> tuple[Source, Any]:
+def _plan(cell: Any, chosen: Any, ahead: bool, structure: str) -> tuple[Source, Any]:
     """Source and result tree, from the cache where the same structure was traced with the same code."""
     name = hashlib.sha256(f"{_code_digest()}{structure}".encode()).hexdigest()[:24]
     file = compiler.cache_folder() / f"{name}.plan"
@@ -94,7 +97,7 @@ def _plan(cell: Any, chosen: Any, structure: str) -> tuple[Source, Any]:
     word = jax.ShapeDtypeStruct((), np.uint64)
     forced = jax.tree.map(lambda x: jax.ShapeDtypeStruct((), x.dtype), chosen)
     try:
-        source, out = generate(journey, shapes(cell), (word, word, forced, jax.ShapeDtypeStruct((), np.bool_)))
+        source, out = generate(partial(journey, ahead=ahead), shapes(cell), (word, word, forced, jax.ShapeDtypeStruct((), np.bool_)))
     except Unsupported as error:
         raise InputError(
             what="the native backend has no C for this cell", why=f"it does not know {error}",

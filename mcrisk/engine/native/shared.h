@@ -7,8 +7,8 @@ INLINE vd mask_to_real(vi m) { return (vd)(m & (vi)VD(1.0)); }
 INLINE vd vsign(vd a) { return sel_vd((vi)(a > VD(0.0)), VD(1.0), sel_vd((vi)(a < VD(0.0)), VD(-1.0), a)); }
 INLINE vi wrap32(vi a) { return (vi)(((vu)a & VU(0xFFFFFFFFu)) ^ VU(0x80000000u)) - VI(0x80000000LL); }
 
-INLINE double max_real(double a, double b) { return (a > b) | (a != a) ? a : b; }
-INLINE double min_real(double a, double b) { return (a < b) | (a != a) ? a : b; }
+INLINE double max_real(double a, double b) { const double m = a > b ? a : b; return a != a ? a : m; }
+INLINE double min_real(double a, double b) { const double m = a < b ? a : b; return a != a ? a : m; }
 INLINE bool finite_real(double a) { return fabs(a) < INFINITY; }
 INLINE double sign_real(double a) { return a > 0.0 ? 1.0 : a < 0.0 ? -1.0 : a; }
 INLINE double clamp_double(double lo, double x, double hi) { return min_real(max_real(lo, x), hi); }
