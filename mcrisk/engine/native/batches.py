@@ -1,7 +1,7 @@
 """Scalars of a block as soon as they are ready; elementary functions of independent arguments four at a time.
 
 An exponential costs as much as twenty other statements, and its vector form as much for four arguments as for one: they
-wait until nothing else is ready, then all of a kind are written together. Bits do not depend on the grouping.
+wait until four are there or nothing else is ready. Bits do not depend on the grouping.
 """
 
 from __future__ import annotations
@@ -15,31 +15,33 @@ GROUPED = ("exp", "expm1", "log", "sin", "cos")   # of primitives.VECTOR
 
 
 def write_scalars(w: Any) -> None:
-    """Everything outside loops and control flow that can be written now; the rest stays in `w.pending`."""
-    while True:
-        waiting: list[Eqn] = []
-        left: list[Eqn] = []
-        before = len(w.pending)
+    """Everything outside loops and control flow that can be written now, full groups included; the rest stays pending."""
+    progress = True
+    while progress:
+        before, left = len(w.pending), []
         for eqn in w.pending:
-            if not _scalar(w, eqn) or not w._ready(eqn):
-                left.append(eqn)
-            elif eqn.prim in GROUPED:
-                waiting.append(eqn)
-                left.append(eqn)
-            else:
+            if _scalar(w, eqn) and eqn.prim not in GROUPED and w._ready(eqn):
                 w._scalar(eqn)
                 w.release(eqn)
+            else:
+                left.append(eqn)
         w.pending = left
-        if len(left) < before:
-            continue   # what has been written may make more elementary functions ready
-        if not waiting:
-            return
-        for prim in GROUPED:
-            same = [eqn for eqn in waiting if eqn.prim == prim]
-            for start in range(0, len(same), LANES):
-                _write_group(w, same[start:start + LANES])
-        written = set(map(id, waiting))
-        w.pending = [eqn for eqn in w.pending if id(eqn) not in written]
+        progress = len(left) < before or write_groups(w, full=True)
+
+
+def write_groups(w: Any, full: bool) -> bool:
+    """Elementary functions whose arguments are there, in groups of four; smaller ones too unless `full`. Was there one?"""
+    ready = [eqn for eqn in w.pending if eqn.prim in GROUPED and _scalar(w, eqn) and w._ready(eqn)]
+    written: set[int] = set()
+    for prim in GROUPED:
+        same = [eqn for eqn in ready if eqn.prim == prim]
+        for start in range(0, len(same), LANES):
+            group = same[start:start + LANES]
+            if len(group) == LANES or not full:
+                _write_group(w, group)
+                written |= set(map(id, group))
+    w.pending = [eqn for eqn in w.pending if id(eqn) not in written]
+    return bool(written)
 
 
 def _scalar(w: Any, eqn: Eqn) -> bool:

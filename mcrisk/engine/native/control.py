@@ -57,8 +57,9 @@ def _after(w: BlockWriter, eqn: Eqn, dying: frozenset[Value]) -> None:
 def _cond(w: BlockWriter, eqn: Eqn) -> None:
     dying = _dying(w, eqn)
     targets = _branch_targets(w, eqn, dying)
-    for out in eqn.outs:
-        if not out.shape:
+    taken: set[Value] = set()
+    for j, out in enumerate(eqn.outs):
+        if not out.shape and not _stands(w, eqn, j, taken):
             w.declare(out)
     for block in eqn.blocks:
         block.results = eqn.outs
@@ -79,6 +80,27 @@ def _cond(w: BlockWriter, eqn: Eqn) -> None:
             w.fn.lines += second
         w.fn.put("}")
     _after(w, eqn, dying)
+
+
+def _stands(w: BlockWriter, eqn: Eqn, j: int, taken: set[Value]) -> bool:
+    """May result j take the place of the loop variable that a branch hands through, so that this branch does nothing?"""
+    out = eqn.outs[j]
+    for block in eqn.blocks:
+        operand = block.outs[j]
+        root = operand.root if isinstance(operand, View) and not operand.root.shape else None
+        if root is None or root in taken or root.block is not w.block:
+            continue
+        base = root
+        while base.alias is not None:
+            base = base.alias
+        if base not in w.block.results or out.frame and not base.frame:
+            continue
+        if any(root in reads(later) for later in w.pending) or any(root in operand_roots(o) for o in w.block.outs):
+            continue
+        taken.add(root)
+        out.alias, out.live, out.mutable = root, True, True
+        return True
+    return False
 
 
 def _branch_targets(w: BlockWriter, eqn: Eqn, dying: frozenset[Value]) -> dict[int, Storage]:
@@ -260,13 +282,13 @@ def _copy_of(w: BlockWriter, operand: Operand, like: Value) -> View:
 
 def _assign(w: BlockWriter, pairs: list[tuple[Operand, Value]]) -> None:
     """Scalar results as if all at once."""
-    results = {r for _, r in pairs}
+    results = {w.name(r) for _, r in pairs}
     late = []
     for operand, result in pairs:
-        if isinstance(operand, View) and operand.root is result:
-            continue
         text = w.text(operand)
-        if isinstance(operand, View) and operand.root in results:
+        if text == w.name(result):
+            continue
+        if text in results:
             name = w.em.fresh("t")
             w.fn.put(f"const {C_TYPE[result.dtype]} {name} = {text};")
             text = name

@@ -131,14 +131,14 @@ class BlockWriter:
     # ------------------------------------------------------------------ the order
     def write(self) -> None:
         """The whole block, then its results into their targets."""
-        from mcrisk.engine.native.batches import write_scalars
+        from mcrisk.engine.native.batches import write_groups, write_scalars
         from mcrisk.engine.native.control import finish
 
         self.pending = [e for e in self.pending if e.prim != "iota"]
         while self.pending:
             before = len(self.pending)
             write_scalars(self)
-            if self._loop() or self._flow():
+            if self._loop() or self._flow() or write_groups(self, full=False):
                 continue
             if len(self.pending) == before:
                 raise AssertionError(f"nothing is ready: {[e.prim for e in self.pending][:5]}")
@@ -306,6 +306,8 @@ class BlockWriter:
         return self.name(operand.root)
 
     def name(self, value: Value) -> str:
+        while value.alias is not None:
+            value = value.alias
         elsewhere = value.block.function_of() != self.fn.name
         if value.parameter and elsewhere:   # the target says whether the frame keeps it or it is read again
             view = value.eqn.ins[0]

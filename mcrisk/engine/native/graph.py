@@ -41,7 +41,7 @@ def layout(shape: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
 class Value:
     """What an equation, an input or a loop defines once (in SSA sense)."""
 
-    __slots__ = ("id", "shape", "dtype", "block", "eqn", "table", "storage", "live", "frame", "mutable", "label")
+    __slots__ = ("id", "shape", "dtype", "block", "eqn", "table", "storage", "live", "frame", "mutable", "label", "alias")
 
     def __init__(self, ident: int, shape: tuple[int, ...], dtype: str, block: Block, eqn: Eqn | None = None):
         if dtype not in DTYPES or (dtype == "float32" and shape):
@@ -52,6 +52,7 @@ class Value:
         self.live = False               # scalar: its statement has been written
         self.frame = False              # scalar: read or written in another C function
         self.mutable = False            # scalar: assigned more than once (loops, branches)
+        self.alias: Value | None = None  # scalar: the loop variable in whose place it stands
         self.label = "x"                # what the rule calls it
 
     @property
