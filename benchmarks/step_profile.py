@@ -27,7 +27,8 @@ from benchmarks.run import VENUES, environment, hardware
 
 PARTS = ("random numbers", "prices", "rules", "guard", "rest")
 KINDS = {"transcendental": ("exp", "log", "expm1", "log1p", "sin", "cos", "pow", "exp2", "tanh", "erf_inv"),
-         "division, root": ("div", "sqrt", "rem", "rsqrt"), "selection": ("select_n",), "comparison": ("lt", "le", "gt", "ge", "eq", "ne"),
+         "division, root": ("div", "sqrt", "rem", "rsqrt"), "selection": ("select_n",),
+         "comparison": ("lt", "le", "gt", "ge", "eq", "ne"),
          "indexed": ("gather", "scatter", "scatter-add", "dynamic_slice", "dynamic_update_slice"),
          "reduction": ("reduce_sum", "reduce_max", "reduce_min", "reduce_or", "reduce_and", "argmax"), "floor": ("floor",)}
 

@@ -17,6 +17,7 @@ from mcrisk.engine.accounts import Flows, account_stage
 from mcrisk.engine.state import Accounts, PathCarry
 from mcrisk.engine.step import start_accounts
 from mcrisk.engine.trip import Cell, Snapshot, Trip, close_row, no_flows, open_path, price_row
+from mcrisk.rules.branch import LANES
 
 
 class LaneResult(NamedTuple):
@@ -115,16 +116,17 @@ def jump_ratio(trip: Trip) -> Any:
 
 def lane_step(cell: Cell, trips: Trip, rows: Array, k: Array, dense: bool = False) -> tuple[tuple[Trip, Array], Snapshot]:
     """Row k of a lane group; `dense` looks at every account. The walk of a single path (replay) takes this very step."""
-    trips, priced = jax.vmap(price_row, in_axes=(None, 0, None))(cell, trips, k)
+    trips, priced = jax.vmap(price_row, in_axes=(None, 0, None), axis_name=LANES)(cell, trips, k)
     pending = priced.alive if dense else priced.work
     carry, rows, flows = work_pending(cell, pending, priced.stage, trips.carry, rows)
-    trips, seen = jax.vmap(close_row, in_axes=(None, 0, 0, 0))(cell, trips._replace(carry=carry), priced, flows)
+    close = jax.vmap(close_row, in_axes=(None, 0, 0, 0), axis_name=LANES)
+    trips, seen = close(cell, trips._replace(carry=carry), priced, flows)
     return (trips, rows), seen
 
 
 def simulate_lanes(cell: Cell, path_lo: Array, path_hi: Array, forced: Any, dense: bool = False) -> LaneResult:
     """Run all steps for the paths with numbers (path_lo, path_hi) [P]; `dense` looks at every account in every row."""
-    trips = jax.vmap(open_path, in_axes=(None, 0, 0, 0))(cell, path_lo, path_hi, forced)
+    trips = jax.vmap(open_path, in_axes=(None, 0, 0, 0), axis_name=LANES)(cell, path_lo, path_hi, forced)
     rows = jax.vmap(lambda _: pack_accounts(start_accounts(cell.ref)))(path_lo)
 
     def step(loop, k):

@@ -10,6 +10,7 @@ from jax import Array, lax
 from mcrisk.engine.rulebook import PhaseRules, Rulebook
 from mcrisk.engine.state import MarketState, PhaseState
 from mcrisk.rules import funding, index, mark, price_limits
+from mcrisk.rules.branch import choose, selected
 from mcrisk.rules.fills import best_price
 from mcrisk.rules.settlement import rescale_averages, start_averages, update_averages
 from mcrisk.rules.types import NO_SETTLE, POST, PRE, SETTLED, TRANSITION, Market, Row
@@ -103,11 +104,16 @@ def _phase_stage(rules: Rulebook, state: MarketState, row: Row, initial_price: A
             start = _start_phase(rules.post, row, state.index)
             return start._replace(funding=funding.convert(rules.pre.funding, rules.post.funding, pre.funding))
 
-        post = lax.cond(converts, fresh, lambda post: post, post)
+        post = choose(converts, fresh, lambda post: post, post)
         post, seen = _view(rules.post, post, state, row, _index(rules.post, post, state, row, initial_price), mid, ages[1])
         return (pre._replace(index=()) if standing else pre), post, seen
 
-    pre, post, seen = lax.cond(state.phase == POST, after, before, state.pre, state.post)
+    is_post = state.phase == POST
+    if selected():   # what a phase that is not in force makes of its memory does not matter: nothing to select
+        (pre, _, seen_pre), (_, post, seen_post) = before(state.pre, state.post), after(state.pre, state.post)
+        seen = tuple(jnp.where(is_post, b, a) for a, b in zip(seen_pre, seen_post, strict=True))
+    else:
+        pre, post, seen = lax.cond(is_post, after, before, state.pre, state.post)
     return (pre._replace(index=indexed[0]) if indexed else pre), post, seen
 
 
@@ -115,7 +121,7 @@ def market_stage(rules: Rulebook, state: MarketState, row: Row, initial_price: A
                  ) -> tuple[MarketState, Market, Paid]:
     """One row through the path-level rules. A settled market stands still."""
     if rules.rebases:
-        state = lax.cond(row.rebase != 1.0, lambda state: _apply_rebase(rules, state, row.rebase), lambda state: state, state)
+        state = choose(row.rebase != 1.0, lambda state: _apply_rebase(rules, state, row.rebase), lambda state: state, state)
         initial_price = initial_price / state.units
     live = state.phase != SETTLED
     converts = row.converted & live & (state.phase != POST)

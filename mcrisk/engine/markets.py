@@ -8,6 +8,8 @@ from typing import Any
 import jax
 from jax import Array
 
+from mcrisk.rules.branch import MARKETS
+
 
 def over_markets(function: Callable[..., Any], in_axes: tuple[int | None, ...]) -> Callable[..., Any]:
     """`jax.vmap` over markets; with one market the function itself, its results given the axis [1] back.
@@ -19,7 +21,7 @@ def over_markets(function: Callable[..., Any], in_axes: tuple[int | None, ...]) 
     def call(*args: Any) -> Any:
         mapped = [jax.tree.leaves(arg) for arg, axis in zip(args, in_axes, strict=True) if axis is not None]
         if next(leaf.shape[0] for leaves in mapped for leaf in leaves) > 1:
-            return jax.vmap(function, in_axes)(*args)
+            return jax.vmap(function, in_axes, axis_name=MARKETS)(*args)
         alone = [arg if axis is None else jax.tree.map(_without, arg) for arg, axis in zip(args, in_axes, strict=True)]
         return jax.tree.map(lambda leaf: leaf[None], function(*alone))
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
 from mcrisk.engine.accounts import Reference, Stage
 from mcrisk.engine.guard import is_quiet, latent_due, start_guard
@@ -21,6 +21,7 @@ from mcrisk.engine.market import market_stage, start_market
 from mcrisk.engine.markets import over_markets
 from mcrisk.engine.rulebook import Markets, Rulebook
 from mcrisk.engine.state import Accounts, PathCarry, Pool, Tally
+from mcrisk.rules.branch import choose, selected
 from mcrisk.rules.desk import DUST
 from mcrisk.rules.insurance import drawdown_trigger, nothing_held, start_peak, unwind, update_peak
 from mcrisk.rules.types import SETTLED, Market, Row
@@ -72,7 +73,7 @@ def path_stage(rules: Rulebook, markets: Markets, carry: PathCarry, rows: Row, i
     """Scalars of one path: prices to mark, funding, the fund's inventory. Returns the quiet verdict last."""
     settled = carry.market.phase == SETTLED
     if rules.rebases:
-        carry = lax.cond(jnp.any(rows.rebase != 1.0), _rebase, lambda carry, _: carry, carry, rows.rebase)
+        carry = choose(jnp.any(rows.rebase != 1.0), _rebase, lambda carry, _: carry, carry, rows.rebase)
     market, views, paid = over_markets(market_stage, (None, 0, 0, 0, 0))(
         rules, carry.market, rows, markets.initial_price, markets.launch_age
     )
@@ -164,11 +165,11 @@ def _inventory(rules: Rulebook, pool: Pool, rows: Row, views: Market, live: Arra
         allowed = allowed & ~_adl_due(rules, pool, views.mark, rows.time, reference, False)
     sell = over_markets(unwind, (None, 0, 0, 0, 0, 0, 0, 0))
     book = (pool.inventory, pool.inventory_cost, rows.bid, rows.ask)
-    out = lax.cond(
-        jnp.any(pool.inventory != 0.0),
-        lambda *book: sell(rules.fund.unwind_share_of_depth, *book, views.order_lower, views.order_upper, allowed),
-        nothing_held, *book,
-    )
+
+    def sold(*book):
+        return sell(rules.fund.unwind_share_of_depth, *book, views.order_lower, views.order_upper, allowed)
+
+    out = sold(*book) if selected() else choose(jnp.any(pool.inventory != 0.0), sold, nothing_held, *book)
     gain = jnp.zeros_like(out.gain).at[0].set(jnp.sum(out.gain)) if rules.fund_shared else out.gain
     cash = pool.fund + gain
     short = jnp.zeros_like(cash) if rules.has_vault else jnp.maximum(-cash, 0.0)

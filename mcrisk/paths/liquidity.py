@@ -15,11 +15,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
-from jax import lax
 
 from mcrisk.paths.lifecycle import Plan
 from mcrisk.paths.params import BookParams, PathParams
 from mcrisk.paths.state import Due, PathState, decay
+from mcrisk.rules.branch import choose, selected
 
 PERCENT = 0.01
 
@@ -77,7 +77,7 @@ def multipliers(p: BookParams, plan: Plan, now: Due, time: Any, mood: Mood, lost
         return after * decay(p.event_decay, since), shock, jnp.where(time > plan.squeeze_from, left, 0.0)
 
     none = jnp.float64(0.0)
-    fading, shock, squeeze = lax.cond(
+    fading, shock, squeeze = choose(
         now.since_event | (time > plan.squeeze_from), stressed, lambda: (none, none, none)
     )
     event = 1.0 - (1.0 - plan.depth) * fading
@@ -127,7 +127,7 @@ def evolve(
         keep: share of the permanent displacement that survives the row (arbitrage removes it once there is an anchor).
     """
     p, interest = params.book, state.open_interest * units
-    lost, inventory = lax.cond(
+    lost, inventory = choose(
         (state.lost != 0.0) | (state.inventory != 0.0),
         lambda: (state.lost * decay(p.recovery, dt), state.inventory * units * decay(p.recovery, dt)),
         lambda: (state.lost, state.inventory),
@@ -135,7 +135,7 @@ def evolve(
     m = multipliers(p, plan, now, time, mood, lost)
     cap, usual = p.total * interest, p.refill * dt
     started = time > plan.squeeze_from
-    flow, let_go = lax.cond(
+    flow, let_go = choose(
         started, lambda: _squeeze(params, plan, state, time, interest), lambda: (jnp.float64(0.0), jnp.float64(0.0))
     )
     up = plan.squeeze_up
@@ -153,11 +153,10 @@ def evolve(
             _side(p, ask, jnp.where(started & up, let_go, usual), depth_ask, probe, total, comes_back),
         )
 
-    bid, ask = lax.cond(
-        (bid > 0.0) | (ask > 0.0),
-        touched,
-        lambda: tuple(_full_side(p, depth, probe, total, comes_back) for depth in (depth_bid, depth_ask)),
-    )
+    def full() -> tuple[Any, ...]:
+        return tuple(_full_side(p, depth, probe, total, comes_back) for depth in (depth_bid, depth_ask))
+
+    bid, ask = touched() if selected() else choose((bid > 0.0) | (ask > 0.0), touched, full)
     permanent = state.permanent * keep + p.permanent * (ask.given_back - bid.given_back)
     return Book(bid, ask, total, m.half_spread, permanent, lost, inventory)
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
-from jax import lax
 
 from mcrisk.paths import codes
 from mcrisk.paths.feed import Seen, index_factor, observe, session
@@ -23,6 +22,7 @@ from mcrisk.paths.liquidity import Book, Mood, evolve
 from mcrisk.paths.params import PathParams
 from mcrisk.paths.state import Draws, Due, Hints, PathState, decay, due
 from mcrisk.paths.value import diffuse
+from mcrisk.rules.branch import choose
 from mcrisk.rules.types import NO_SETTLE, BookSide, Row
 
 
@@ -71,7 +71,7 @@ def _events(params: PathParams, plan: Plan, state: PathState, now: Due, dt: Any,
     news = now.event | now.listing | now.revision | now.announcement
     heads = now.since_announcement & hints.has_target
     nothing = Pull(value, value, state.lag, state.lag_decay, jnp.zeros_like(value), jnp.bool_(False))
-    return lax.cond(
+    return choose(
         news | heads | (state.lag != 0.0), lambda: _happen(params, plan, state, now, dt, value, hints), lambda: nothing
     )
 
@@ -138,7 +138,7 @@ def advance(
     moved = diffuse(params, plan, state, now, time, dt, hours.elapsed - state.session, draws)
     pull = _events(params, plan, state, now, dt, moved.value, hints)
     basis, keep = _basis(params, plan, state, now, time, dt, draws.z_basis)
-    units = lax.cond(pull.rebased, lambda: jnp.exp(-pull.unit), lambda: jnp.float64(1.0))
+    units = choose(pull.rebased, lambda: jnp.exp(-pull.unit), lambda: jnp.float64(1.0))
     book = evolve(params, plan, state, now, dt, time, Mood(moved.level, hours.thin), units, keep)
     seen = observe(params, plan, state, now, time, pull.value, pull.unit, hours.is_open, draws.u_extra)
     after = PathState(

@@ -15,12 +15,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
-from jax import lax
 
 from mcrisk.paths.lifecycle import Plan
 from mcrisk.paths.params import PathParams, ValueParams
 from mcrisk.paths.philox import normals
 from mcrisk.paths.state import Draws, Due, PathState, decay
+from mcrisk.rules.branch import choose
 
 
 class ValueStep(NamedTuple):
@@ -49,7 +49,7 @@ def diffuse(
     p_own = (jump_mean - p_common) / (1.0 - p_common)
     common = d.u_common < p_common
     which = jnp.where(common, d.u_common_size, d.u_size)
-    jump = lax.cond(
+    jump = choose(
         common | (d.u_event < p_own), lambda: jump_size(p, params.jumps, which, d.u_extra), lambda: jnp.float64(0.0)
     )
 
@@ -61,7 +61,7 @@ def diffuse(
         excess = jnp.where(listed, p.listed_excess, plan.vol_excess)
         return 1.0 + excess * decay(jnp.where(listed, p.listed_decay, plan.vol_decay), jnp.maximum(since, 0.0))
 
-    boost = lax.cond(listed | now.was_event, excited, lambda: jnp.float64(1.0))
+    boost = choose(listed | now.was_event, excited, lambda: jnp.float64(1.0))
     trading = p.session_variance * session + p.closed_variance * (dt - session)
     level = boost * jnp.where(listed, 1.0, level)
     variance = jnp.where(listed, jnp.square(p.listed_vol * boost) * trading, jnp.square(sigma * boost) * dt)

@@ -12,8 +12,8 @@ Date      2026-11-20
 from __future__ import annotations
 
 import jax.numpy as jnp
-from jax import lax
 
+from mcrisk.rules.branch import choose, selected
 from mcrisk.rules.types import BookSide, Scalar
 
 UNIT = 0.01  # the displacement that `depth` refers to
@@ -25,9 +25,9 @@ def best_price(side: BookSide, sign: float) -> Scalar:
     def moved(top: Scalar) -> Scalar:
         return top * jnp.exp(-sign * displacement(side, side.consumed))
 
-    if jnp.ndim(side.top):
+    if jnp.ndim(side.top) or selected():
         return moved(side.top)
-    return lax.cond(side.consumed > 0.0, moved, lambda top: top, side.top)
+    return choose(side.consumed > 0.0, moved, lambda top: top, side.top)
 
 
 def displacement(side: BookSide, consumed: Scalar) -> Scalar:

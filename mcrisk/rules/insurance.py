@@ -16,6 +16,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array, lax
 
+from mcrisk.rules.branch import selected
 from mcrisk.rules.desk import DUST, WHOLE
 from mcrisk.rules.fills import capacity, mean_price
 from mcrisk.rules.types import BookSide
@@ -55,19 +56,36 @@ def update_peak(peak: Peak, window: Array, time: Array, value: Array) -> tuple[P
     The whole ring is read only when the bucket that held the maximum has left the window.
     """
     bucket = jnp.floor(time / (window / BUCKETS)).astype(jnp.int64)
-    slot = lax.rem(bucket, jnp.int64(BUCKETS)).astype(jnp.int32)
-    earlier = jnp.where(peak.written[slot] == bucket, peak.highest[slot], -jnp.inf)
-    highest = peak.highest.at[slot].set(jnp.maximum(earlier, value), mode="promise_in_bounds")
-    written = peak.written.at[slot].set(bucket, mode="promise_in_bounds")
+    highest, written = _put_all(peak, bucket, value) if selected() else _put_one(peak, bucket, value)
 
     def look() -> tuple[Array, Array]:
         inside = jnp.where(written > bucket - BUCKETS, highest, -jnp.inf)
         most = jnp.max(inside)
         return most, jnp.max(jnp.where(inside == most, written, -(10**9)))
 
+    if selected():
+        most, at = look()
+        return Peak(highest, written, most, at), most
     stands = (peak.bucket > bucket - BUCKETS) & (value < peak.value)
-    most, at = lax.cond(stands | (value >= peak.value), lambda: (jnp.maximum(peak.value, value), jnp.where(stands, peak.bucket, bucket)), look)
+    kept = jnp.maximum(peak.value, value), jnp.where(stands, peak.bucket, bucket)
+    most, at = lax.cond(stands | (value >= peak.value), lambda: kept, look)
     return Peak(highest, written, most, at), most
+
+
+def _put_one(peak: Peak, bucket: Array, value: Array) -> tuple[Array, Array]:
+    """(values, bucket numbers) with `value` in its slot."""
+    slot = lax.rem(bucket, jnp.int64(BUCKETS)).astype(jnp.int32)
+    earlier = jnp.where(peak.written[slot] == bucket, peak.highest[slot], -jnp.inf)
+    return (peak.highest.at[slot].set(jnp.maximum(earlier, value), mode="promise_in_bounds"),
+            peak.written.at[slot].set(bucket, mode="promise_in_bounds"))
+
+
+def _put_all(peak: Peak, bucket: Array, value: Array) -> tuple[Array, Array]:
+    """`_put_one` without indexing, which lanes pay dearly."""
+    here = jnp.arange(BUCKETS) == bucket % BUCKETS
+    same = here & (peak.written == bucket)
+    highest = jnp.where(here, jnp.where(same, jnp.maximum(peak.highest, value), value), peak.highest)
+    return highest, jnp.where(here, bucket, peak.written)
 
 
 def _unwind_side(share: Array, held: Array, cost: Array, side: BookSide, limit: Array, sign: float, allowed: Array):

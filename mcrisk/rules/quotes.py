@@ -10,8 +10,9 @@ Source    best prices: rules/fills.py; docs/semantics.md, conventions; speed lim
 from __future__ import annotations
 
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
+from mcrisk.rules.branch import choose
 from mcrisk.rules.fills import best_price
 from mcrisk.rules.types import Row
 
@@ -71,4 +72,4 @@ def travel(previous: Array, value: Array, dt: Array, step: Array, tick: Array | 
         high = previous * jnp.exp(ticks * jnp.log(1.0 + step))
         return jnp.clip(value, low, high)
 
-    return lax.cond((step > 0.0) & (dt > 0.0), hold, lambda value: value, value)
+    return choose((step > 0.0) & (dt > 0.0), hold, lambda value: value, value)

@@ -15,6 +15,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array, lax
 
+from mcrisk.rules.branch import selected
+
 BUCKETS = 24   # per moving window, the same in replay, simulation and oracle
 
 
@@ -79,7 +81,10 @@ def window_update(state: Window, sample: Array, dt: Array, time: Array, window: 
         del total, weight
         return jnp.where(own, sample * dt, 0.0), jnp.where(own, dt, 0.0), sample * dt, dt
 
-    total, weight, moment, mass = lax.cond(bucket - state.bucket >= n, start, slide, state.total, state.weight)
+    if selected():   # a selection of rings would cost more than what it saves
+        total, weight, moment, mass = slide(state.total, state.weight)
+    else:
+        total, weight, moment, mass = lax.cond(bucket - state.bucket >= n, start, slide, state.total, state.weight)
     mean = jnp.where(mass > 0.0, moment / jnp.where(mass > 0.0, mass, 1.0), sample)
     return Window(total, weight, bucket), mean
 

@@ -97,7 +97,8 @@ def _plan(cell: Any, chosen: Any, ahead: bool, structure: str) -> tuple[Source, 
     word = jax.ShapeDtypeStruct((), np.uint64)
     forced = jax.tree.map(lambda x: jax.ShapeDtypeStruct((), x.dtype), chosen)
     try:
-        source, out = generate(partial(journey, ahead=ahead), shapes(cell), (word, word, forced, jax.ShapeDtypeStruct((), np.bool_)))
+        single = (word, word, forced, jax.ShapeDtypeStruct((), np.bool_))
+        source, out = generate(partial(journey, ahead=ahead), shapes(cell), single)
     except Unsupported as error:
         raise InputError(
             what="the native backend has no C for this cell", why=f"it does not know {error}",
