@@ -27,6 +27,7 @@ from mcrisk.engine.step import start_accounts
 from mcrisk.engine.summary import path_numbers
 from mcrisk.engine.trip import Cell, Trip, open_path, price_row
 from mcrisk.replay.drive import INFO_NAMES
+from mcrisk.rules.branch import LANES
 from mcrisk.rules.fills import best_price
 from mcrisk.rules.types import SETTLED
 
@@ -95,7 +96,7 @@ class Trace:
 
 @jax.jit
 def _open(cell: Cell, low: Any, high: Any, forced: Any) -> Group:
-    trips = jax.vmap(open_path, in_axes=(None, 0, 0, 0))(cell, low, high, forced)
+    trips = jax.vmap(open_path, in_axes=(None, 0, 0, 0), axis_name=LANES)(cell, low, high, forced)
     rows = jax.vmap(lambda _: pack_accounts(start_accounts(cell.ref)))(low)
     return Group(trips, rows, None)
 
