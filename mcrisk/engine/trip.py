@@ -22,7 +22,7 @@ from mcrisk.engine.markets import over_markets
 from mcrisk.engine.rulebook import Markets, Rulebook
 from mcrisk.engine.state import PathCarry
 from mcrisk.engine.step import Quotes, close_stage, fund_value, path_stage, start_carry
-from mcrisk.rules.branch import choose
+from mcrisk.rules.branch import choose, selected
 from mcrisk.rules.settlement import start_averages
 from mcrisk.rules.types import SETTLED
 
@@ -121,9 +121,13 @@ def close_row(cell: Cell, trip: Trip, priced: Priced, flows: Flows) -> tuple[Tri
 
     def one(params, state, sold, bought, lost, struck, mark, open_interest):
         taken = (sold != 0.0) | (bought != 0.0) | (lost != 0.0)
-        state = choose(taken, lambda: model.consume(params, state, sold, bought, lost), lambda: state)
-        # a re-struck book of accounts brings its depth to today's price
-        return choose(struck, lambda: model.rescale(state, open_interest / mark / state.open_interest), lambda: state)
+
+        def changed():
+            after = model.consume(params, state, sold, bought, lost)
+            # a re-struck book of accounts brings its depth to today's price
+            return model.rescale(after, jnp.where(struck, open_interest / mark / state.open_interest, 1.0))
+
+        return changed() if selected() else choose(taken | struck, changed, lambda: state)
 
     prices = over_markets(one, (0,) * 8)(cell.params, trip.prices, flows.sold + quotes.sold, flows.bought + quotes.bought,
                                          flows.makers_lost, priced.struck, stage.views.mark, _open_interest(cell))

@@ -66,25 +66,26 @@ def window_update(state: Window, sample: Array, dt: Array, time: Array, window: 
     """
     n = state.total.shape[0]
     bucket = jnp.floor(time / (window / n)).astype(jnp.int32)
-    here = lax.rem(bucket, jnp.int32(n))
-    slot = lax.iota(jnp.int32, n)
-    age = jnp.where(slot <= here, here - slot, here - slot + n)   # buckets back from the row's
-    keep = age >= bucket - state.bucket                           # written since the last row = no longer in the window
-    own = age == 0
+    here, passed = lax.rem(bucket, jnp.int32(n)), bucket - state.bucket
 
     def slide(total: Array, weight: Array):
+        slot, at = lax.iota(jnp.int64, n), here.astype(jnp.int64)
+        age = jnp.where(slot <= at, at - slot, at - slot + n)   # buckets back from the row's
+        keep = age >= passed                                    # written since the last row = no longer in the window
+        own = age == 0
         total = jnp.where(keep, total, 0.0) + jnp.where(own, sample * dt, 0.0)
         weight = jnp.where(keep, weight, 0.0) + jnp.where(own, dt, 0.0)
         return total, weight, jnp.sum(total), jnp.sum(weight)
 
     def start(total: Array, weight: Array):
         del total, weight
+        own = lax.iota(jnp.int64, n) == here
         return jnp.where(own, sample * dt, 0.0), jnp.where(own, dt, 0.0), sample * dt, dt
 
     if selected():   # a selection of rings would cost more than what it saves
         total, weight, moment, mass = slide(state.total, state.weight)
     else:
-        total, weight, moment, mass = lax.cond(bucket - state.bucket >= n, start, slide, state.total, state.weight)
+        total, weight, moment, mass = lax.cond(passed >= n, start, slide, state.total, state.weight)
     mean = jnp.where(mass > 0.0, moment / jnp.where(mass > 0.0, mass, 1.0), sample)
     return Window(total, weight, bucket), mean
 

@@ -19,11 +19,12 @@ class Target:
     """A machine the program is compiled for: its head, and what every target shares."""
 
     name: str
-    head: str   # file beside this one
+    head: str   # files beside this one
+    four: str   # elementary functions of four elements
 
     def text(self, body: str) -> str:
         """The whole file of a program."""
-        return TITLE + _file(self.head) + "\n" + _file("elementary.h") + "\n" + _file("shared.h") + "\n" + body
+        return TITLE + "\n".join([_file(name) for name in (self.head, "elementary.h", self.four, "shared.h")] + [body])
 
 
 @lru_cache(maxsize=8)
@@ -31,6 +32,6 @@ def _file(name: str) -> str:
     return Path(__file__).with_name(name).read_text()
 
 
-C = Target("c", "head_c.h")
-CUDA = Target("cuda", "head_cuda.h")
+C = Target("c", "head_c.h", "four_c.h")
+CUDA = Target("cuda", "head_cuda.h", "four_cuda.h")
 TARGETS = {target.name: target for target in (C, CUDA)}
