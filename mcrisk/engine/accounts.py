@@ -65,7 +65,8 @@ class Others(NamedTuple):
     """Does a row concern more accounts than those it was worked off for?"""
 
     shortfall: Array    # [] bool: everybody who receives funding bears a part of what payers lack
-    adl: Array          # [] bool: ADL is due; counterparties are accounts in profit at the mark
+    adl_long: Array     # [] bool: ADL is due for longs; counterparties are shorts in profit at the mark
+    adl_short: Array
 
 
 def all_margins(rules: Rulebook, accounts: Accounts, views: Market, units: Array) -> Array:
@@ -117,15 +118,15 @@ def work_accounts(rules: Rulebook, markets: Markets, ref: Reference, stage: Stag
     def one_market(m, state):
         carry, accounts, flows, info, waits = state
         *state, due = _work_market(rules, markets, stage, m, carry, accounts, flows, info, some)
-        return (*state, waits | due)
+        return (*state, (waits[0] | due[0], waits[1] | due[1]))
 
-    state = (carry, accounts, flows, info, jnp.bool_(False))
+    state = (carry, accounts, flows, info, (jnp.bool_(False), jnp.bool_(False)))
     state = one_market(0, state) if count == 1 else lax.fori_loop(0, count, one_market, state)
     carry, accounts, flows, info, waits = state
     lost = (accounts.liquidated | accounts.deleveraged) & ~before
     lost_share = jnp.sum(jnp.where(lost, ref.depth_share, 0.0))
     flows = flows._replace(makers_lost=jnp.broadcast_to(lost_share, shape.shape))
-    return carry, accounts, flows, info, Others(shortfall, waits)
+    return carry, accounts, flows, info, Others(shortfall, *waits)
 
 
 def _pay_funding(rules: Rulebook, stage: Stage, carry: PathCarry, accounts: Accounts, settled: Array, info: Any):
@@ -179,7 +180,7 @@ def _work_market(rules: Rulebook, markets: Markets, stage: Stage, m, carry: Path
     last_partial = accounts.last_partial[m]
     desk, last_partial, due = lax.cond(
         may_trade, lambda d, t: _liquidate(rules, stage, m, d, ctx, row, view, some),
-        lambda d, t: (d, t, jnp.bool_(False)), desk, last_partial,
+        lambda d, t: (d, t, (jnp.bool_(False), jnp.bool_(False))), desk, last_partial,
     )
     desk = lax.cond(settles, lambda d: settle(rules.settlement, d, price), lambda d: d, desk)
     return *_close_desk(desk, carry, accounts, flows, info, last_partial, stage, m, slot, row), due
@@ -201,14 +202,14 @@ def _liquidate(rules: Rulebook, stage: Stage, m, desk: Desk, ctx: liquidation.La
         size = jnp.abs(desk.quantity)
         held = size > 0.0
         desk, left = liquidation.KINDS[rules.liquidation.kind](rules.liquidation, desk, ctx)
-        waits = jnp.bool_(False)
+        waits = (jnp.bool_(False), jnp.bool_(False))
         if rules.adl.scope == "unfilled":
             due = left.contracts
             if rules.adl.trigger == "negative_equity":
                 due = jnp.where(insolvent(desk), jnp.abs(desk.quantity), 0.0)
             price = close_price(rules.adl, desk, left.price, view.previous_mark, row.dt, ctx.initial_fund)
             if some:
-                waits = jnp.sum(due) > 0.0
+                waits = (jnp.any((due > 0.0) & (desk.quantity > 0.0)), jnp.any((due > 0.0) & (desk.quantity < 0.0)))
             else:
                 desk = deleverage_accounts(rules.adl, desk, due, price, margin)
         unpaid = rules.adl.difference_to == "unpaid"
@@ -216,7 +217,7 @@ def _liquidate(rules: Rulebook, stage: Stage, m, desk: Desk, ctx: liquidation.La
         desk = cover(desk, desk.by_adl, size, from_fund=False) if unpaid else desk
         return desk, left.last_partial, waits
 
-    desk, last_partial, waits = lax.cond(jnp.any(below), work, lambda d: (d, ctx.last_partial, jnp.bool_(False)), desk)
+    desk, last_partial, waits = lax.cond(jnp.any(below), work, lambda d: (d, ctx.last_partial, (jnp.bool_(False),) * 2), desk)
     if rules.adl.scope == "inventory":
         value = desk.fund + inventory_value(desk)
         since = jnp.where(stage.inventory_since[m] >= 0.0, stage.inventory_since[m], row.time)
@@ -225,7 +226,8 @@ def _liquidate(rules: Rulebook, stage: Stage, m, desk: Desk, ctx: liquidation.La
         else:
             due = (value <= DUST * jnp.sum(jnp.abs(desk.inventory)) * desk.mark) & jnp.any(desk.inventory != 0.0)
         if some:
-            return desk, last_partial, waits | due
+            held = due & (desk.inventory != 0.0)
+            return desk, last_partial, (waits[0] | held[0], waits[1] | held[1])
         desk = lax.cond(due, lambda d: deleverage_inventory(
             rules.adl, d, margin, view.previous_mark, row.dt, ctx.initial_fund), lambda d: d, desk)
     return desk, last_partial, waits

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mcrisk.engine.native.graph import Const, Operand, Unsupported, View, layout, squeezed, whole
+from mcrisk.engine.native.graph import Const, Eqn, Operand, Unsupported, View, layout, squeezed, whole
 
 _JOIN = {"scatter": "set", "scatter-add": "add", "scatter-mul": "mul", "scatter-min": "min", "scatter-max": "max"}
 
@@ -148,6 +148,32 @@ def _replaced(build: Any, join: str, operand: Operand, update: Operand, starts: 
         hit = build.pointwise("eq", [start, zero], start.shape, "bool", {})
         new = build.pointwise("select_n", [hit, operand, new], shape, dtype, {})
     return new
+
+
+def empty(build: Any, eqn: Any) -> Operand:
+    """Memory whose contents nobody reads before they are written."""
+    aval = eqn.outvars[0].aval
+    value = build.shared.value(tuple(aval.shape), aval.dtype.name, build.block)
+    build._append(build.block, Eqn("empty", []), [value])
+    return whole(value)
+
+
+def span(build: Any, eqn: Any, ins: list[Operand]) -> Operand:
+    """How many elements of an axis are in use: loops over axes of that length end there (`engine.sparse.memory`)."""
+    axis = int(eqn.params["axis"])
+    build.shared.spans.add(axis)
+    value = build.shared.value((), eqn.outvars[0].aval.dtype.name, build.block)
+    build._append(build.block, Eqn("span", ins, {"axis": axis}), [value])
+    return whole(value)
+
+
+def peek(build: Any, eqn: Any, ins: list[Operand]) -> Operand:
+    """One element at a place that is inside."""
+    operand = ins[0]
+    dyn = [(i, s) for i, s in zip(ins[1:], full_strides(operand, eqn.invars[0].aval.shape)) if s]
+    known = sum(i.value * s for i, s in dyn if isinstance(i, Const))
+    moving = tuple((i, s) for i, s in dyn if not isinstance(i, Const))
+    return build.load(View(operand.root, (), (), operand.offset + known, (*operand.dyn, *moving)))
 
 
 def poke(build: Any, eqn: Any, ins: list[Operand]) -> Operand:

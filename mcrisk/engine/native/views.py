@@ -292,27 +292,16 @@ class Builder:
         return View(line.root, squeezed(full), tuple(1 if i == d else 0 for i in kept))
 
     def on_empty(self, eqn: Any, ins: list[Operand]) -> Operand:
-        """Memory whose contents nobody reads before they are written."""
-        value = self.shared.value(_shape(eqn), _dtype(eqn), self.block)
-        self._append(self.block, Eqn("empty", []), [value])
-        return whole(value)
+        from mcrisk.engine.native.indexing import empty
+        return empty(self, eqn)
 
     def on_span(self, eqn: Any, ins: list[Operand]) -> Operand:
-        """How many elements of an axis are in use: loops over axes of that length end there (`engine.sparse.memory`)."""
-        axis = int(eqn.params["axis"])
-        self.shared.spans.add(axis)
-        value = self.shared.value((), _dtype(eqn), self.block)
-        self._append(self.block, Eqn("span", ins, {"axis": axis}), [value])
-        return whole(value)
+        from mcrisk.engine.native.indexing import span
+        return span(self, eqn, ins)
 
     def on_peek(self, eqn: Any, ins: list[Operand]) -> Operand:
-        """One element at a place that is inside."""
-        from mcrisk.engine.native.indexing import full_strides
-        operand = ins[0]
-        dyn = [(i, s) for i, s in zip(ins[1:], full_strides(operand, eqn.invars[0].aval.shape)) if s]
-        known = sum(i.value * s for i, s in dyn if isinstance(i, Const))
-        moving = tuple((i, s) for i, s in dyn if not isinstance(i, Const))
-        return self.load(View(operand.root, (), (), operand.offset + known, (*operand.dyn, *moving)))
+        from mcrisk.engine.native.indexing import peek
+        return peek(self, eqn, ins)
 
     def on_poke(self, eqn: Any, ins: list[Operand]) -> Operand:
         from mcrisk.engine.native.indexing import poke

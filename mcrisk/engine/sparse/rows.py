@@ -13,7 +13,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array, lax
 
-from mcrisk.engine.accounts import Reference
+from mcrisk.engine.accounts import Others, Reference
 from mcrisk.engine.sparse import orders as static
 from mcrisk.engine.sparse.memory import peek, poke
 from mcrisk.engine.sparse.orders import FIELDS, Orders
@@ -131,23 +131,27 @@ class Person(NamedTuple):
 
 def person(orders: Orders, book: Book, account: Array) -> Person:
     """Row or reference, whichever holds."""
+    current = is_current(book, account)
+    return lax.cond(current, lambda: _row(book, account), lambda: _reference(orders, book, account))
+
+
+def _row(book: Book, account: Array) -> Person:
+    row = lambda field: peek(book.rows, account, field)  # noqa: E731
+    return Person(row(QUANTITY), row(ENTRY), row(COLLATERAL), row(LAST_PARTIAL), row(DEPOSITS),
+                  row(MARKS).astype(jnp.int64) & (GENERATION - 1), row(PAID), row(PLACE).astype(jnp.int64))
+
+
+def _reference(orders: Orders, book: Book, account: Array) -> Person:
+    """Not looked at since the last re-strike."""
     known, generation = generation_of(book, account)
-    current = known & (generation == book.generation)
     row = lambda field: peek(book.rows, account, field)  # noqa: E731
     reference = lambda field: peek(orders.table, account, field)  # noqa: E731
     quantity = reference(static.QUANTITY)
     since = jnp.where(known, peek(book.drift, generation + 1), 0.0)
-    credited = jnp.where(known, row(DEPOSITS), 0.0) + jnp.where(
-        current, 0.0, quantity * (peek(book.drift, book.generation) - since))
-    flags = jnp.where(known, row(MARKS), 0.0).astype(jnp.int64) & (GENERATION - 1)
-    return Person(
-        jnp.where(current, row(QUANTITY), quantity / book.unit),
-        jnp.where(current, row(ENTRY), reference(static.ENTRY) * book.unit),
-        jnp.where(current, row(COLLATERAL), reference(static.COLLATERAL)),
-        jnp.where(known, row(LAST_PARTIAL), -jnp.inf), credited,
-        jnp.where(current, flags, flags & (TOPPED - 1)), jnp.where(current, row(PAID), book.funding),
-        jnp.where(current, row(PLACE).astype(jnp.int64), jnp.int64(-1)),
-    )
+    credited = jnp.where(known, row(DEPOSITS), 0.0) + quantity * (peek(book.drift, book.generation) - since)
+    flags = jnp.where(known, row(MARKS), 0.0).astype(jnp.int64) & (TOPPED - 1)
+    return Person(quantity / book.unit, reference(static.ENTRY) * book.unit, reference(static.COLLATERAL),
+                  jnp.where(known, row(LAST_PARTIAL), -jnp.inf), credited, flags, book.funding, jnp.int64(-1))
 
 
 def fill_slot(orders: Orders, book: Book, index: Array, n: Array, ratio: Array) -> Slot:
@@ -232,15 +236,16 @@ def reference_line(orders: Orders, book: Book, account: Array) -> tuple[Array, A
     return quantity / book.unit, zero * book.unit - book.funding
 
 
-def concerned(orders: Orders, book: Book, mark: Array, everybody: Array, index: Array) -> tuple[Array, Array]:
-    """Accounts in file order and how many: everybody, or who was wanted or is in profit at the mark (ADL counterparties)."""
+def concerned(orders: Orders, book: Book, mark: Array, everybody: Array, adl: Others, index: Array) -> tuple[Array, Array]:
+    """Accounts in file order and how many: everybody, or who was wanted or can be a counterparty of ADL."""
 
     def one(state):
         account, index, n = state
         current = is_current(book, account)
         quantity = jnp.where(current, peek(book.rows, account, QUANTITY), peek(orders.table, account, static.QUANTITY))
         entry = jnp.where(current, peek(book.rows, account, ENTRY), peek(orders.table, account, static.ENTRY) * book.unit)
-        taken = everybody | bit(book.wanted, account) | (quantity * (mark - entry) > 0.0)
+        opposite = jnp.where(quantity < 0.0, adl.adl_long, adl.adl_short)
+        taken = everybody | bit(book.wanted, account) | opposite & (quantity * (mark - entry) > 0.0)
         return account + 1, poke(index, account, n), n + taken.astype(jnp.int64)
 
     last = orders.table.shape[0] - 1

@@ -60,13 +60,15 @@ def work_row(cell: Any, stage: Stage, carry: PathCarry, book: Book, dense: Array
         def commit(carry, book, flows):
             return new, _commit(cell, stage, new, book, slot, accounts, n, ratio), sold
 
-        return *lax.cond(more.shortfall | more.adl, lambda c, b, f: (c, b, f), commit, carry, book, flows), more
+        again = more.shortfall | more.adl_long | more.adl_short
+        return *lax.cond(again, lambda c, b, f: (c, b, f), commit, carry, book, flows), more
 
     take = jnp.where(needed & ~everybody, jnp.maximum(n, 1), 0)
-    nothing = Others(jnp.bool_(False), jnp.bool_(False))
+    nothing = Others(jnp.bool_(False), jnp.bool_(False), jnp.bool_(False))
     carry, book, flows, more = spanned(take, width, some, lambda c, b, f, _: (c, b, f, nothing), carry, book, flows, index)
     everybody = everybody | more.shortfall
-    index, count = lax.cond(everybody | more.adl, lambda i: concerned(orders, book, mark, everybody, i),
+    index, count = lax.cond(everybody | more.adl_long | more.adl_short,
+                            lambda i: concerned(orders, book, mark, everybody, more, i),
                             lambda i: (i, jnp.int64(0)), index)
 
     def every(carry, book, index):
