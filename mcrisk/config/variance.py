@@ -13,10 +13,10 @@ from pydantic import BeforeValidator, Field, model_validator
 from mcrisk.config.base import Model
 
 REFUSED = {
-    "antithetic": "antithetic paths gained nothing on tails (variance ratios 0.5 to 1.3, docs/variance-reduction.md)",
-    "splitting": "multilevel splitting did harm (variance ratios 0.08 to 0.14): losses come by jumps, nothing approaches them",
-    "control_variate": "a path without accounts has no mean that is known, and computing it costs more than it explains "
-    "(measured in docs/variance-reduction.md)",
+    "antithetic": "antithetic paths gain nothing on tails, which lie on one side of the market",
+    "splitting": "losses come by jumps, nothing approaches them gradually, and splitting then costs more than it saves",
+    "control_variate": "a path without accounts or impact has no mean that is known, and simulating it costs more than it "
+    "explains (measured in docs/variance-reduction.md)",
 }
 REMEDY = "use events, sizes, jumps, times, or sampling: stratified or sobol"
 Open = Annotated[float, Field(gt=0, lt=1)]  # a share that leaves room for the model's own law
