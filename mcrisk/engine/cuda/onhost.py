@@ -22,7 +22,8 @@ from mcrisk.engine.cuda.kernel import CudaProgram
 from mcrisk.engine.native.compile import cache_folder
 from mcrisk.errors import InputError
 
-FLAGS = ("-std=c++17", "-O1", "-fPIC", "-shared", "-ffp-contract=off", "-fno-strict-aliasing", "-fwrapv", "-w")
+# without optimisation: few paths are run, and -O1 takes ten times as long to compile a kernel
+FLAGS = ("-std=c++17", "-O0", "-fPIC", "-shared", "-ffp-contract=off", "-fno-strict-aliasing", "-fwrapv", "-w")
 
 
 def find_compiler() -> str | None:
