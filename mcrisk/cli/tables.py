@@ -11,7 +11,7 @@ from rich.text import Text
 
 from mcrisk.cli.terminal import console
 from mcrisk.errors import printable
-from mcrisk.report import headline, sampling, verdicts
+from mcrisk.report import headline, names, sampling, verdicts
 from mcrisk.report.format import jsonable
 from mcrisk.report.model import Cell
 from mcrisk.report.source import Run
@@ -24,6 +24,7 @@ _TERMINAL = (
     "winners' haircut ES 99 %",
     "unpaid, mean",
 )
+MARKS = {names.meaning("p_fund_depleted", "none"): "*", names.meaning("p_fund_depleted", "vault"): "†"}
 _COLOURS = {"green": "green", "amber": "yellow", "red": "red", "grey": "dim"}
 
 
@@ -78,6 +79,8 @@ def print_headline(run: Run) -> None:
         table.add_row(*cells)
         previous = venue
     console().print(table)
+    for meaning in dict.fromkeys(c.meaning for row in source.rows for c in row if c.meaning):
+        console().print(Text(f"{MARKS.get(meaning, '*')} {printable(meaning)}"), style="italic")
     _print_sampling(run)
 
 
@@ -100,7 +103,7 @@ def print_verdicts(run: Run) -> None:
     for column in source.columns:
         table.add_column(column.title, justify="right" if column.numeric else "left", no_wrap=not column.numeric)
     for row in source.rows:
-        table.add_row(*(Text(printable(cell.text), style=_COLOURS.get(cell.verdict, "")) for cell in row))
+        table.add_row(*(_light(cell) for cell in row))
     console().print(table)
     console().print(Text(source.note), style="dim")
 
@@ -116,8 +119,15 @@ def breaches(run: Run) -> list[str]:
     ]
 
 
+def _light(cell: Cell) -> Text:
+    text = Text(printable(cell.text), style=_COLOURS.get(cell.verdict, ""))
+    return text.append(f"\n{printable(cell.meaning)}", style="dim italic") if cell.meaning else text
+
+
 def _text(cell: Cell, *, interval: bool) -> Text:
     text = Text(printable(cell.text))
+    if cell.meaning:
+        text.append(MARKS.get(cell.meaning, "*"), style="bold")
     if interval and cell.range_text:
         text.append(f" {printable(cell.range_text)}", style="dim")
     return text

@@ -35,7 +35,8 @@ def _cell(item: Cell) -> str:
     if not item.verdict:
         return f"<th>{escape(unbroken(item.text))}</th>"
     title = escape("; ".join(t for t in (VERDICT_WORDS[item.verdict], item.range_text) if t), quote=True)
-    return f'<td title="{title}">{_sign(item.verdict)} {escape(unbroken(item.text))}</td>'
+    means = f"<br><small><i>{escape(unbroken(item.meaning))}</i></small>" if item.meaning else ""
+    return f'<td title="{title}">{_sign(item.verdict)} {escape(unbroken(item.text))}{means}</td>'
 
 
 def _sign(colour: str) -> str:

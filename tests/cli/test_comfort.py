@@ -110,6 +110,13 @@ def test_answers_as_json(mcrisk, store, tmp_path):
     assert all(Path(file).is_file() for file in files)
 
 
+def test_a_venue_without_a_fund_is_not_said_to_lose_one(mcrisk, tmp_path):
+    write_store(tmp_path / "two.zarr", paths=64, accounts=4, venues=("tradexyz-ipop",), scenarios=("combined",))
+    said = mcrisk("show", tmp_path / "two.zarr").out
+    assert "* no fund: P(first loss)" in said and "%*" in said
+    assert "first loss" in said[said.index("Limits"):]
+
+
 def test_quiet_is_silent(mcrisk, store, tmp_path):
     said = mcrisk("report", store, "--out", tmp_path / "r", "--format", "md", "--quiet")
     assert said.code == 0 and said.text == ""

@@ -68,6 +68,21 @@ def test_without_a_fund_no_number_is_called_fund_gone(made, run):
     assert "P(fund gone) meaning" in text.splitlines()[0] and text.count("no fund: P(first loss)") == len(run.scenarios)
 
 
+def test_the_model_risk_add_on_leaves_out_where_the_number_is_another_one(run, made):
+    """The low end of “fund” has none, the high end of a venue without one has some: both count something else."""
+    data = run.group("strip")["difference"]
+    names = [str(a) for a in data["assumption"].values]
+    rows = {r["venue"]: r for r in made.json["tables"]["model-risk"]["rows"]}
+    for venue in run.venues:
+        d = data.isel(venue=venue.index).values.copy()
+        d[names.index("fund"), 1 if venue.name == "tradexyz-ipop" else 0] = np.nan
+        assert rows[venue.name]["add-on"] == pytest.approx(max(0.0, np.nanmax(d)))
+    strip = {(r["venue"], r["assumption"], r["level"]): r["value"] for r in made.json["tables"]["strip"]["rows"]}
+    assert strip["kraken-preipo", "fund", "low"]["meaning"] == "no fund: P(first loss)"
+    for venue in ("kraken-preipo", "tradexyz-ipop"):
+        assert "meaning" not in str(strip[venue, "fund", "high"])
+
+
 def test_worst_paths_come_with_the_command_that_explains_them(run, made):
     table = drill.table(run)
     rows = [r for r in table.rows if r[0].text == run.venues[0].name]
@@ -145,5 +160,6 @@ def test_plots_return_axes_and_explain_wrong_names(run):
 def test_a_notebook_cell_shows_answer_and_lights_and_escapes(run, nasty):
     html = notebook.html(run)
     assert "worries most" in html and html.count("<tr>") == 9 and "breached" in html
+    assert html.count("no fund: P(first loss)") == 1 and html.count("no fund: P(vault gone)") == 1
     html = notebook.html(Run.open(nasty.store))
     assert "<script>" not in html and "\x1b" not in html
