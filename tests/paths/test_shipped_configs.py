@@ -35,6 +35,7 @@ FREE = (
     "feed",
     "recipe",
     "halt",
+    "draws",  # written by `mcrisk fit` from a user's candles; empty in what ships
 )
 
 
