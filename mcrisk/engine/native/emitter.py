@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from mcrisk.engine.native.access import from_slot, to_slot
 from mcrisk.engine.native.graph import Block, Const, Eqn, Operand, Value, View, layout, operand_roots, reads
-from mcrisk.engine.native.primitives import C_TYPE, REDUCTIONS, SLOT_TYPE, Call, literal, scalar_text
+from mcrisk.engine.native.primitives import C_TYPE, REDUCTIONS, Call, literal, scalar_text
 
-_WORDS = {"int64_t": "I64", "uint64_t": "U64"}   # a buffer's slots as integers; how, the target's head says
 FLOW = ("cond", "for", "while", "rest", "scatter", "assemble", "foreach", "empty")
 
 
@@ -386,18 +386,4 @@ class BlockWriter:
         return f"(({' && '.join(inside)}) ? {value} : {fill})"
 
 
-def from_slot(buffer: str, slot: str, dtype: str) -> str:
-    """Read a slot."""
-    if dtype == "float64":
-        return f"{buffer}[{slot}]"
-    text = f"{buffer}[{slot}]" if SLOT_TYPE[dtype] == "double" else f"{_WORDS[SLOT_TYPE[dtype]]}({buffer})[{slot}]"
-    if dtype == "bool":
-        return f"({text} != 0)"
-    return text if dtype in ("int64", "uint64") else f"(({C_TYPE[dtype]}){text})"
-
-
-def to_slot(buffer: str, slot: str, dtype: str, text: str) -> str:
-    """Write a slot."""
-    if dtype in ("float64", "float32"):
-        return f"{buffer}[{slot}] = {text};"
-    return f"{_WORDS[SLOT_TYPE[dtype]]}({buffer})[{slot}] = {'-(int64_t)' if dtype == 'bool' else ''}({text});"
+__all__ = ["BlockWriter", "Emitter", "Function", "Storage", "from_slot", "to_slot"]
