@@ -78,8 +78,8 @@ class Weighted:
     def probability(self, hit: NDArray[np.bool_]) -> Interval:
         """Wilson's interval at the sample size of the same variance.
 
-        With fewer than `FEW` effective paths on either side the far bound is at least what the largest weight allows:
-        unseen paths may weigh as much.
+        With fewer than `FEW` effective paths on either side the far bound moves by what no path may have shown: an event of
+        the probability that n paths can miss, at the largest weight.
         """
         hit = np.asarray(hit, bool)
         share = self._share
@@ -90,9 +90,9 @@ class Weighted:
             low, high = _wilson(p, size / self._stretch(rare), self.level)
         if rare < FEW:
             heaviest = float(self.weight.max() / self.weight.mean())
-            seen, unseen = (intervals.wilson(int(side.sum()), hit.size, self.level) for side in (hit, ~hit))
-            high = max(high, min(1.0, heaviest * seen.upper)) if p < 0.5 else high
-            low = min(low, max(0.0, 1.0 - heaviest * unseen.upper)) if p >= 0.5 else low
+            missed = heaviest * intervals.wilson(0, hit.size, self.level).upper  # what no path has shown
+            high = high + missed if p < 0.5 else high
+            low = low - missed if p >= 0.5 else low
             low = 0.0 if not hit.any() else low
             high = 1.0 if hit.all() else high
         return Interval(p, max(min(low, p), 0.0), min(max(high, p), 1.0))
