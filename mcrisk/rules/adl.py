@@ -21,6 +21,7 @@ from mcrisk.rules.desk import (
     DUST,
     WHOLE,
     Desk,
+    badness,
     equity,
     inventory_value,
     note,
@@ -95,8 +96,7 @@ def _one_side(p, desk: Desk, due: Array, price: Array, free: Array, margin: Marg
 
 
 def _worst(desk: Desk, margin: Margin) -> Array:
-    needed = margin(desk, True)
-    return equity(desk) / jnp.where(needed > 0.0, needed, 1.0)
+    return badness(equity(desk), margin(desk, True))
 
 
 def _eligible(desk: Desk, price: Array, sign: float) -> Array:

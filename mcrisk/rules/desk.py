@@ -99,6 +99,12 @@ def insolvent(desk: Desk) -> Array:
     return (size > 0.0) & (equity(desk) < -DUST * size * desk.mark)
 
 
+def badness(worth: Array, margin: Array) -> Array:
+    """[A] equity over maintenance, the order of the queue: worst first. Zero equity is zero, so that it ties by file order."""
+    ratio = worth / jnp.where(margin > 0.0, margin, 1.0)
+    return jnp.where(jnp.abs(ratio) < 1e-9, 0.0, ratio)
+
+
 def lacking(desk: Desk, z: Array, price: Array) -> Array:
     """[A] quote per contract that closing at `price` costs beyond the zero-equity price `z`; rounding is no cost."""
     cost = jnp.sign(desk.quantity) * (z - price)

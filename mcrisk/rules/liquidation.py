@@ -21,6 +21,7 @@ from jax import Array, lax
 
 from mcrisk.rules.desk import (
     Desk,
+    badness,
     batch,
     equity,
     fill,
@@ -76,17 +77,13 @@ def below_maintenance(p, desk: Desk, ctx: Ladder) -> tuple[Array, Array, Array]:
     return (size > 0.0) & (worth < margin), worth, margin
 
 
-def _worst(worth: Array, margin: Array) -> Array:
-    return worth / jnp.where(margin > 0.0, margin, 1.0)
-
-
 def book_then_backstop(p, desk: Desk, ctx: Ladder) -> tuple[Desk, Left]:
     below, worth, margin = below_maintenance(p, desk, ctx)
     size = jnp.abs(desk.quantity)
     partial = below & (size * desk.mark > p.partial_above) & (ctx.time - ctx.last_partial > p.cooldown)
     want = jnp.where(below, jnp.where(partial, p.partial_share * size, size), 0.0)
     floor = zero_equity_price(desk) if p.floor == "zero_equity" else None
-    desk, _ = fill(desk, want, _worst(worth, margin), floor, p.fee)
+    desk, _ = fill(desk, want, badness(worth, margin), floor, p.fee)
     z = zero_equity_price(desk)
     if ctx.backstop_capacity is not None:
         desk = _to_vault(p, desk, ctx, below, z)
@@ -117,7 +114,7 @@ def tier_step_down(p, desk: Desk, ctx: Ladder) -> tuple[Desk, Left]:
             bound = jnp.where(target == k, ctx.tiers.bound[k], bound)
         share = jnp.clip(1.0 - bound / jnp.where(measure > 0.0, measure, 1.0), 0.0, 1.0)
         stepping = below & (share > 0.0) & (tier >= p.partial_from_tier) & (worth > ctx.tiers.maintenance[0] * size * desk.mark)
-        return below, stepping, jnp.where(stepping, share * size, 0.0), _worst(worth, margin)
+        return below, stepping, jnp.where(stepping, share * size, 0.0), badness(worth, margin)
 
     def one_pass(carry):
         index, _, desk = carry
@@ -139,7 +136,7 @@ def tier_step_down(p, desk: Desk, ctx: Ladder) -> tuple[Desk, Left]:
 def ioc_then_fund(p, desk: Desk, ctx: Ladder) -> tuple[Desk, Left]:
     below, worth, margin = below_maintenance(p, desk, ctx)
     want = jnp.where(below, jnp.abs(desk.quantity), 0.0)
-    desk, _ = fill(desk, want, _worst(worth, margin), zero_equity_price(desk), p.clearance_fee, fee_to_fund=True)
+    desk, _ = fill(desk, want, badness(worth, margin), zero_equity_price(desk), p.clearance_fee, fee_to_fund=True)
     z = zero_equity_price(desk)
     rest = jnp.where(below, jnp.abs(desk.quantity), 0.0)
     room = p.fund_takes_up_to * jnp.maximum(desk.fund + inventory_value(desk), 0.0)
@@ -154,10 +151,10 @@ def band_then_assignment(p, desk: Desk, ctx: Ladder) -> tuple[Desk, Left]:
     ready = ctx.time - ctx.last_partial > p.cooldown
     partial = below & (worth >= p.band_floor * margin)
     want = jnp.where(partial, jnp.where(ready, p.cut * size, 0.0), jnp.where(below, size, 0.0))
-    desk, _ = fill(desk, want, _worst(worth, margin), zero_equity_price(desk), jnp.float64(0.0))
+    desk, _ = fill(desk, want, badness(worth, margin), zero_equity_price(desk), jnp.float64(0.0))
     full = below & ~partial
-    desk = _assign(p, desk, ctx, full, _worst(worth, margin))
-    desk = _covered(p, desk, full, _worst(worth, margin))
+    desk = _assign(p, desk, ctx, full, badness(worth, margin))
+    desk = _covered(p, desk, full, badness(worth, margin))
     left = jnp.where(full, jnp.abs(desk.quantity), 0.0)
     return desk, Left(left, zero_equity_price(desk), jnp.where(partial & ready, ctx.time, ctx.last_partial))
 

@@ -32,7 +32,9 @@ class Situation:
     def worst_first(self, accounts: list[Account]) -> list[Account]:
         def badness(a: Account) -> float:
             margin, equity = self.maintenance(a), a.equity(self.mark)
-            return equity / margin if margin > 0.0 else math.copysign(math.inf, equity)
+            if margin <= 0.0:
+                return math.copysign(math.inf, equity)
+            return equity / margin if abs(equity / margin) >= 1e-9 else 0.0  # zero equity ties
 
         return sorted(accounts, key=lambda a: (badness(a), a.order))
 
