@@ -75,6 +75,22 @@ def _strip_blocks(run: Run) -> list[Figure | Table]:
                     cell(float(values[at]), "percent", meaning=means),
                     cell(float(diff[at]), "points", float(low[at]), float(high[at]), with_range=True),
                 )
+    addon = _addon_table(addons, names)
+    resolved = {k: v for k, v in addons.items() if v[0] == v[0]}
+    see = "No difference was resolved."
+    if resolved:
+        top = max(resolved, key=lambda k: resolved[k][0])
+        see = (
+            f"Bars show how far {metric} moves when one assumption goes to its low or high end, on the same "
+            f"draws; most is at stake at {top}, "
+            f"where {resolved[top][1]} moves it most and the add-on is {fmt.points(resolved[top][0])}."
+        )
+    figure = Figure("strip", title, see, panels, [("bar s0", levels[0]), ("bar s1", levels[-1])], table)
+    return [figure, addon]
+
+
+def _addon_table(addons: dict[str, tuple[float, str]], names: list[str]) -> Table:
+    """Per venue the largest increase over the base, and the assumption behind it."""
     addon = Table(
         "model-risk",
         "Model-risk add-on: the largest increase over the base",
@@ -87,17 +103,7 @@ def _strip_blocks(run: Run) -> list[Figure | Table]:
             f"The low end of “fund” is no fund at all: there the number is {names_of.DEPLETED['none']}, another one, and the "
             "add-on leaves it out."
         )
-    resolved = {k: v for k, v in addons.items() if v[0] == v[0]}
-    see = "No difference was resolved."
-    if resolved:
-        top = max(resolved, key=lambda k: resolved[k][0])
-        see = (
-            f"Bars show how far {metric} moves when one assumption goes to its low or high end, on the same "
-            f"draws; most is at stake at {top}, "
-            f"where {resolved[top][1]} moves it most and the add-on is {fmt.points(resolved[top][0])}."
-        )
-    figure = Figure("strip", title, see, panels, [("bar s0", levels[0]), ("bar s1", levels[-1])], table)
-    return [figure, addon]
+    return addon
 
 
 def _cushion(assumption: str, level: int, venue: VenueInfo) -> str:

@@ -202,3 +202,13 @@ def prune(block: Block) -> None:
 def all_blocks(block: Block) -> list[Block]:
     """A block and everything inside it."""
     return [block, *(b for e in block.eqns for inner in e.blocks for b in all_blocks(inner))]
+
+
+def spread_axes(operand: Operand, old: tuple[int, ...], new: tuple[int, ...]) -> Operand:
+    """An operand whose axes of length one stand for the length of the result's."""
+    if isinstance(operand, Const) or len(old) != len(new) or operand.shape == squeezed(new):
+        return operand
+    strides = iter(operand.strides)
+    full = [next(strides) if n != 1 else 0 for n in old]
+    kept = tuple(s for s, n in zip(full, new) if n != 1)
+    return View(operand.root, squeezed(new), kept, operand.offset, operand.dyn)

@@ -17,6 +17,7 @@ from mcrisk.engine.native.graph import (
     Value,
     View,
     operand_roots,
+    spread_axes,
     squeezed,
     whole,
 )
@@ -25,7 +26,6 @@ from mcrisk.engine.native.simplify import folded_constant, simplified
 
 _INLINE = {"jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "remat", "checkpoint"}
 _SAME = {"copy", "copy_p", "stop_gradient", "reduce_precision", "pvary"}
-
 
 
 class Builder:
@@ -67,7 +67,7 @@ class Builder:
             return [self.reduce(eqn, ins[0])]
         if name not in SCALAR:
             raise Unsupported(f"the primitive '{name}'")
-        spread = [_spread(o, tuple(v.aval.shape), _shape(eqn)) for o, v in zip(ins, eqn.invars)]
+        spread = [spread_axes(o, tuple(v.aval.shape), _shape(eqn)) for o, v in zip(ins, eqn.invars)]
         return [self.pointwise(name, spread, _shape(eqn), _dtype(eqn), eqn.params)]
 
     def constant(self, value: Any) -> Operand:
@@ -182,7 +182,7 @@ class Builder:
 
     def on_select_n(self, eqn: Any, ins: list[Operand]) -> Operand:
         """A choice by number (a conditional under vmap) is one by truth; of two cases only."""
-        spread = [_spread(o, tuple(v.aval.shape), _shape(eqn)) for o, v in zip(ins, eqn.invars)]
+        spread = [spread_axes(o, tuple(v.aval.shape), _shape(eqn)) for o, v in zip(ins, eqn.invars)]
         if len(ins) == 3 and spread[0].dtype == "int32":
             spread[0] = self.pointwise("ne", [spread[0], Const(0, "int32")], spread[0].shape, "bool", {})
         return self.pointwise("select_n", spread, _shape(eqn), _dtype(eqn), eqn.params)
@@ -386,16 +386,6 @@ def _shape(eqn: Any) -> tuple[int, ...]:
 
 def _dtype(eqn: Any) -> str:
     return eqn.outvars[0].aval.dtype.name
-
-
-def _spread(operand: Operand, old: tuple[int, ...], new: tuple[int, ...]) -> Operand:
-    """An operand whose axes of length one stand for the length of the result's."""
-    if isinstance(operand, Const) or len(old) != len(new) or operand.shape == squeezed(new):
-        return operand
-    strides = iter(operand.strides)
-    full = [next(strides) if n != 1 else 0 for n in old]
-    kept = tuple(s for s, n in zip(full, new) if n != 1)
-    return View(operand.root, squeezed(new), kept, operand.offset, operand.dyn)
 
 
 def _is_scalar(operand: Operand) -> bool:
