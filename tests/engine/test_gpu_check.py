@@ -16,8 +16,10 @@ _file = Path(__file__).parents[2] / "benchmarks" / "gpu_check.py"
 _spec = importlib.util.spec_from_file_location("gpu_check", _file)
 gpu_check = importlib.util.module_from_spec(_spec)
 
-pytestmark = pytest.mark.skipif(
-    compiler.find_compiler() is None or onhost.find_compiler() is None, reason="no C or no C++ compiler")
+pytestmark = [
+    pytest.mark.skipif(compiler.find_compiler() is None or onhost.find_compiler() is None, reason="no C or no C++ compiler"),
+    pytest.mark.slow,  # a minute of tracing; the program itself is compared in test_cuda_onhost.py in every run
+]
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -54,9 +54,7 @@ def test_parity_with_jax_lanes(scenario):
 @needs_compiler
 @pytest.mark.slow
 @pytest.mark.parametrize("venue", VENUES)
-def test_parity_of_every_venue(venue, request):
-    if venue in ("tradexyz-ipop", "hyperliquid-hyperp"):
-        request.applymarker(pytest.mark.xfail(reason="accounts at exactly zero equity are decided by rounding", strict=False))
+def test_parity_of_every_venue(venue):
     for scenario in ("baseline", "valuation_reset", "combined"):
         assert differing(venue, scenario) == 0.0
 

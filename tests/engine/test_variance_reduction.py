@@ -56,6 +56,7 @@ def mean_and_error(values, paths, nets=0):
     return float(weight @ values / weight.sum()), np.sqrt(of._variance(found))
 
 
+@pytest.mark.slow
 def test_what_is_known_comes_out():
     drawn = block(EVERYTHING).paths
     of = Weighted(drawn["weight"], np.arange(1024) % 16)
