@@ -14,10 +14,11 @@ GPU_CHECK_ARGS ?=
 
 run: install
 	$(BIN)/mcrisk run configs/quickstart.yaml --out runs/quickstart.zarr
-	$(BIN)/mcrisk report runs/quickstart.zarr --out runs/quickstart
+	$(BIN)/mcrisk report runs/quickstart.zarr --out runs/quickstart --no-ledgers
 	echo
 	echo "results: runs/quickstart.zarr (xarray.open_datatree opens it)"
 	echo "report:  runs/quickstart/report.html (open it in a browser; nothing is loaded from the network)"
+	echo "ledgers of the worst paths inside the page (a minute or two): $(BIN)/mcrisk report runs/quickstart.zarr --out runs/quickstart"
 
 # The committed pages under reports/, from their configurations: a run with its drill-down, and a comparison of two funds.
 SMALL := --paths 512 --set venues=[kraken-preipo] --set scenarios=[valuation_reset,combined] --set assumption_strip=false
