@@ -10,6 +10,9 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
+import platform
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +61,7 @@ def main() -> None:
     parser.add_argument("--scenarios", nargs="*", default=list(SCENARIOS))
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
+    environment()
     out, total, moved = [], 0, 0
     for venue in args.venues:
         for scenario in args.scenarios:
@@ -72,7 +76,7 @@ def main() -> None:
             out.append({"venue": venue, "scenario": scenario, "paths": args.paths, "numbers": rows})
     print(f"{moved} of {total} numbers moved ({moved / max(total, 1):.1%}; 5 % would by chance)")
     if args.json:
-        args.json.write_text(json.dumps({"environment": environment(), "cells": out, "moved": moved, "of": total}, indent=1))
+        args.json.write_text(json.dumps({"date": date.today().isoformat(), "machine": f"{os.cpu_count()} cores, {platform.machine()}", "cells": out, "moved": moved, "of": total}, indent=1))
 
 
 if __name__ == "__main__":
