@@ -76,7 +76,9 @@ def main() -> None:
             out.append({"venue": venue, "scenario": scenario, "paths": args.paths, "numbers": rows})
     print(f"{moved} of {total} numbers moved ({moved / max(total, 1):.1%}; 5 % would by chance)")
     if args.json:
-        args.json.write_text(json.dumps({"date": date.today().isoformat(), "machine": f"{os.cpu_count()} cores, {platform.machine()}", "cells": out, "moved": moved, "of": total}, indent=1))
+        machine = f"{os.cpu_count()} cores, {platform.machine()}"
+        head = {"date": date.today().isoformat(), "machine": machine, "paths": args.paths}
+        args.json.write_text(json.dumps(head | {"cells": out, "moved": moved, "of": total}, indent=1))
 
 
 if __name__ == "__main__":
