@@ -17,7 +17,14 @@ from mcrisk.engine.rulebook import Markets, Rulebook
 from mcrisk.engine.state import Accounts, PathCarry, Pool, Tally
 from mcrisk.engine.topup import top_up, watched
 from mcrisk.rules import liquidation
-from mcrisk.rules.adl import close_price, deleverage_accounts, deleverage_inventory
+from mcrisk.rules.adl import (
+    Demand,
+    close_price,
+    deleverage_accounts,
+    deleverage_inventory,
+    demand_of_accounts,
+    demand_of_inventory,
+)
 from mcrisk.rules.desk import DUST, Desk, cover, insolvent, inventory_value
 from mcrisk.rules.insurance import drawdown_trigger
 from mcrisk.rules.margin import maintenance_margin
@@ -65,8 +72,8 @@ class Others(NamedTuple):
     """Does a row concern more accounts than those it was worked off for?"""
 
     shortfall: Array    # [] bool: everybody who receives funding bears a part of what payers lack
-    adl_long: Array     # [] bool: ADL is due for longs; counterparties are shorts in profit at the mark
-    adl_short: Array
+    wants: Demand       # ADL that is due and was held back
+    lacking: Array      # [] bool: a queue was too short for the ADL that was done
 
 
 def all_margins(rules: Rulebook, accounts: Accounts, views: Market, units: Array) -> Array:
@@ -96,11 +103,12 @@ def account_stage(rules: Rulebook, markets: Markets, ref: Reference, stage: Stag
 
 
 def work_accounts(rules: Rulebook, markets: Markets, ref: Reference, stage: Stage, carry: PathCarry, accounts: Accounts,
-                  settled: Array, info: Any = None, some: bool = False) -> tuple[PathCarry, Accounts, Flows, Any, Others]:
-    """What a row does to `accounts`: all of a path, or (`some`) those that it can concern.
+                  settled: Array, info: Any = None, hold: Array | None = None) -> tuple[PathCarry, Accounts, Flows, Any, Others]:
+    """What a row does to `accounts`: all of a path, or those that it can concern.
 
-    `settled` [M, A] (or [M, 1]) is cumulative funding up to which each account has paid. With `some`, the last result says
-    whether the row concerns others after all; nothing else holds then.
+    `settled` [M, A] (or [M, 1]) is cumulative funding up to which each account has paid. Where `hold` (bool; None = no)
+    counterparties are not among the accounts: ADL is held back. The last result says whether the row concerns others
+    after all; nothing else holds then.
     """
     if rules.rebases:
         ratio = stage.rows.rebase[:, None]
@@ -116,17 +124,22 @@ def work_accounts(rules: Rulebook, markets: Markets, ref: Reference, stage: Stag
     flows = Flows(jnp.zeros_like(shape), jnp.zeros_like(shape), jnp.zeros_like(shape))
 
     def one_market(m, state):
-        carry, accounts, flows, info, waits = state
-        *state, due = _work_market(rules, markets, stage, m, carry, accounts, flows, info, some)
-        return (*state, (waits[0] | due[0], waits[1] | due[1]))
+        *state, (wants, lacking) = state
+        *state, (more, short) = _work_market(rules, markets, stage, m, *state, hold)
+        return (*state, (Demand(wants.contracts + more.contracts, more.price), lacking | short))
 
-    state = (carry, accounts, flows, info, (jnp.bool_(False), jnp.bool_(False)))
+    state = (carry, accounts, flows, info, _nothing())
     state = one_market(0, state) if count == 1 else lax.fori_loop(0, count, one_market, state)
-    carry, accounts, flows, info, waits = state
+    carry, accounts, flows, info, adl = state
     lost = (accounts.liquidated | accounts.deleveraged) & ~before
     lost_share = jnp.sum(jnp.where(lost, ref.depth_share, 0.0))
     flows = flows._replace(makers_lost=jnp.broadcast_to(lost_share, shape.shape))
-    return carry, accounts, flows, info, Others(shortfall, *waits)
+    return carry, accounts, flows, info, Others(shortfall, *adl)
+
+
+def _nothing() -> tuple[Demand, Array]:
+    """No ADL held back, no queue too short."""
+    return Demand(jnp.zeros(2), jnp.zeros(2)), jnp.bool_(False)
 
 
 def _pay_funding(rules: Rulebook, stage: Stage, carry: PathCarry, accounts: Accounts, settled: Array, info: Any):
@@ -164,8 +177,8 @@ def _pay_funding(rules: Rulebook, stage: Stage, carry: PathCarry, accounts: Acco
 
 
 def _work_market(rules: Rulebook, markets: Markets, stage: Stage, m, carry: PathCarry, accounts: Accounts, flows: Flows,
-                 info: Any, some: bool):
-    """Settlement, or liquidation, fund and ADL of market `m`; says last whether ADL is due but not done (`some`)."""
+                 info: Any, hold: Array | None):
+    """Settlement, or liquidation, fund and ADL of market `m`; says last (ADL held back, a queue was too short)."""
     pick = lambda tree: jax.tree.map(lambda x: x[m], tree)  # noqa: E731
     row, view = pick(stage.rows), pick(stage.views)
     slot = 0 if rules.fund_shared else m
@@ -179,19 +192,16 @@ def _work_market(rules: Rulebook, markets: Markets, stage: Stage, m, carry: Path
     may_trade = ~row.halted & (view.phase != SETTLED)
     last_partial = accounts.last_partial[m]
     desk, last_partial, due = lax.cond(
-        may_trade, lambda d, t: _liquidate(rules, stage, m, d, ctx, row, view, some),
-        lambda d, t: (d, t, (jnp.bool_(False), jnp.bool_(False))), desk, last_partial,
+        may_trade, lambda d, t: _liquidate(rules, stage, m, d, ctx, row, view, hold),
+        lambda d, t: (d, t, _nothing()), desk, last_partial,
     )
     desk = lax.cond(settles, lambda d: settle(rules.settlement, d, price), lambda d: d, desk)
     return *_close_desk(desk, carry, accounts, flows, info, last_partial, stage, m, slot, row), due
 
 
 def _liquidate(rules: Rulebook, stage: Stage, m, desk: Desk, ctx: liquidation.Ladder, row: Row, view: Market,
-               some: bool):
-    """The venue's ladder, ADL for what it could not place, and who pays for balances below zero.
-
-    With `some` accounts only there are no counterparties: whether ADL is due is said, and nothing closed.
-    """
+               hold: Array | None):
+    """The venue's ladder, ADL for what it could not place, and who pays for balances below zero."""
     below, _, _ = liquidation.below_maintenance(rules.liquidation, desk, ctx)
 
     def margin(desk: Desk, fees: bool) -> Array:
@@ -202,22 +212,20 @@ def _liquidate(rules: Rulebook, stage: Stage, m, desk: Desk, ctx: liquidation.La
         size = jnp.abs(desk.quantity)
         held = size > 0.0
         desk, left = liquidation.KINDS[rules.liquidation.kind](rules.liquidation, desk, ctx)
-        waits = (jnp.bool_(False), jnp.bool_(False))
+        adl = _nothing()
         if rules.adl.scope == "unfilled":
             due = left.contracts
             if rules.adl.trigger == "negative_equity":
                 due = jnp.where(insolvent(desk), jnp.abs(desk.quantity), 0.0)
             price = close_price(rules.adl, desk, left.price, view.previous_mark, row.dt, ctx.initial_fund)
-            if some:
-                waits = (jnp.any((due > 0.0) & (desk.quantity > 0.0)), jnp.any((due > 0.0) & (desk.quantity < 0.0)))
-            else:
-                desk = deleverage_accounts(rules.adl, desk, due, price, margin)
+            desk, adl = _or_hold(hold, desk, lambda d: deleverage_accounts(rules.adl, d, due, price, margin),
+                                 lambda d: demand_of_accounts(d, due, price))
         unpaid = rules.adl.difference_to == "unpaid"
         desk = cover(desk, held & ~desk.by_adl if unpaid else held, size)
         desk = cover(desk, desk.by_adl, size, from_fund=False) if unpaid else desk
-        return desk, left.last_partial, waits
+        return desk, left.last_partial, adl
 
-    desk, last_partial, waits = lax.cond(jnp.any(below), work, lambda d: (d, ctx.last_partial, (jnp.bool_(False),) * 2), desk)
+    desk, last_partial, adl = lax.cond(jnp.any(below), work, lambda d: (d, ctx.last_partial, _nothing()), desk)
     if rules.adl.scope == "inventory":
         value = desk.fund + inventory_value(desk)
         since = jnp.where(stage.inventory_since[m] >= 0.0, stage.inventory_since[m], row.time)
@@ -225,12 +233,24 @@ def _liquidate(rules: Rulebook, stage: Stage, m, desk: Desk, ctx: liquidation.La
             due = drawdown_trigger(rules.adl, value, stage.peak[m], desk.inventory, desk.mark, row.time - since)
         else:
             due = (value <= DUST * jnp.sum(jnp.abs(desk.inventory)) * desk.mark) & jnp.any(desk.inventory != 0.0)
-        if some:
-            held = due & (desk.inventory != 0.0)
-            return desk, last_partial, (waits[0] | held[0], waits[1] | held[1])
-        desk = lax.cond(due, lambda d: deleverage_inventory(
-            rules.adl, d, margin, view.previous_mark, row.dt, ctx.initial_fund), lambda d: d, desk)
-    return desk, last_partial, waits
+        terms = (view.previous_mark, row.dt, ctx.initial_fund)
+        desk, adl = lax.cond(
+            due, lambda d: _or_hold(hold, d, lambda x: deleverage_inventory(rules.adl, x, margin, *terms),
+                                    lambda x: demand_of_inventory(rules.adl, x, *terms)),
+            lambda d: (d, _nothing()), desk)
+    return desk, last_partial, adl
+
+
+def _or_hold(hold: Array | None, desk: Desk, deleverage, demand) -> tuple[Desk, tuple[Demand, Array]]:
+    """ADL, or where it is held back what it would ask of the queues."""
+
+    def do(desk: Desk):
+        desk, short = deleverage(desk)
+        return desk, (_nothing()[0], short)
+
+    if hold is None:
+        return do(desk)
+    return lax.cond(hold, lambda d: (d, (demand(d), jnp.bool_(False))), do, desk)
 
 
 def _open_desk(rules: Rulebook, stage: Stage, pool: Pool, accounts: Accounts, m, slot, row: Row, view: Market, info) -> Desk:

@@ -13,6 +13,7 @@ Date      2026-11-20
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import Array, lax
@@ -33,6 +34,14 @@ from mcrisk.rules.desk import (
 from mcrisk.rules.queue import queue_fill
 
 Margin = Callable[[Desk, bool], Array]  # maintenance margin [A] as positions stand, with or without fees
+SIDES = (1.0, -1.0)  # of those who are closed out; their counterparties hold the other side
+
+
+class Demand(NamedTuple):
+    """ADL that long and short positions wait for."""
+
+    contracts: Array  # [2]
+    price: Array      # [2] mean price at which counterparties would be closed
 
 
 def score(rank: str, quantity: Array, entry: Array, collateral: Array, equity: Array, margin: Array, mark: Array) -> Array:
@@ -62,23 +71,36 @@ def close_price(p, desk: Desk, z: Array, previous_mark: Array, dt: Array, initia
     return jnp.where(dt <= p.previous_mark_within, previous_mark, jnp.clip(z, low, high))
 
 
-def deleverage_accounts(p, desk: Desk, contracts: Array, price: Array, margin: Margin) -> Desk:
-    """Close `contracts` [A] of bankrupt accounts at `price` [A] against the queue: long bankrupts first, then shorts."""
-    free = contracts <= 0.0
-    for sign in (1.0, -1.0):
+def demand_of_accounts(desk: Desk, contracts: Array, price: Array) -> Demand:
+    """What `contracts` [A] of bankrupt accounts at `price` [A] ask of the queues."""
+    due = [jnp.where(desk.quantity * sign > 0.0, contracts, 0.0) for sign in SIDES]
+    total = jnp.stack([jnp.sum(x) for x in due])
+    value = jnp.stack([jnp.sum(x * price) for x in due])
+    return Demand(total, value / jnp.where(total > 0.0, total, 1.0))
+
+
+def deleverage_accounts(p, desk: Desk, contracts: Array, price: Array, margin: Margin) -> tuple[Desk, Array]:
+    """Close `contracts` [A] of bankrupt accounts at `price` [A] against the queue: long bankrupts first, then shorts.
+
+    Says last whether a queue was too short.
+    """
+    free, lacking = contracts <= 0.0, jnp.bool_(False)
+    for sign in SIDES:
         due = jnp.where(desk.quantity * sign > 0.0, contracts, 0.0)
-        desk = lax.cond(jnp.sum(due) > 0.0, lambda d, x: _one_side(p, d, x, price, free, margin, sign),
-                        lambda d, x: d, desk, due)
-    return desk
+        desk, short = lax.cond(jnp.sum(due) > 0.0, lambda d, x: _one_side(p, d, x, price, free, margin, sign),
+                               lambda d, x: (d, jnp.bool_(False)), desk, due)
+        lacking = lacking | short
+    return desk, lacking
 
 
-def _one_side(p, desk: Desk, due: Array, price: Array, free: Array, margin: Margin, sign: float) -> Desk:
+def _one_side(p, desk: Desk, due: Array, price: Array, free: Array, margin: Margin, sign: float) -> tuple[Desk, Array]:
     total = jnp.sum(due)
     z = zero_equity_price(desk)
     mean = jnp.sum(due * price) / total
     size = jnp.where(free, _eligible(desk, mean, sign), 0.0)  # a bankrupt is no counterparty, on either side
     served = jnp.minimum(total, jnp.sum(size))
-    due = lax.cond(served < total, lambda: queue_fill(_worst(desk, margin), due, served), lambda: due)
+    short = served < total
+    due = lax.cond(short, lambda: queue_fill(_worst(desk, margin), due, served), lambda: due)
     mean = jnp.where(served > 0.0, jnp.sum(due * price) / jnp.where(served > 0.0, served, 1.0), mean)
     desk = _counterparties(p, desk, size, served, mean, margin)
     before = desk.collateral
@@ -92,7 +114,7 @@ def _one_side(p, desk: Desk, due: Array, price: Array, free: Array, margin: Marg
         surplus = jnp.maximum(sign * due * (price - z), 0.0)
         desk = note(desk, adl_cash=-surplus, adl_fund=surplus)
         desk = desk._replace(collateral=desk.collateral - surplus, fund=desk.fund + jnp.sum(surplus))
-    return desk
+    return desk, short
 
 
 def _worst(desk: Desk, margin: Margin) -> Array:
@@ -101,12 +123,20 @@ def _worst(desk: Desk, margin: Margin) -> Array:
 
 def _eligible(desk: Desk, price: Array, sign: float) -> Array:
     """Contracts [A] that may be closed against bankrupts of side `sign` at `price`."""
-    opposite = desk.quantity * sign < 0.0
-    in_profit = desk.quantity * (desk.mark - desk.entry) > 0.0
-    dust = DUST * jnp.abs(desk.quantity) * desk.mark
-    stays_solvent = desk.collateral + desk.elsewhere + desk.quantity * (price - desk.entry) >= -dust
-    solvent = equity(desk) > dust
-    return jnp.where(opposite & in_profit & stays_solvent & solvent, jnp.abs(desk.quantity), 0.0)
+    return counterparty_size(desk.quantity, desk.entry, desk.collateral + desk.elsewhere, desk.mark, price, sign)
+
+
+def counterparty_size(quantity: Array, entry: Array, cash: Array, mark: Array, price: Array, sign: Array | float) -> Array:
+    """Contracts, of the shape of `quantity`, that may be closed at `price` against positions of side `sign`.
+
+    cash: collateral and the profit of other markets. Opposite side, in profit at the mark, solvent before and after.
+    """
+    opposite = quantity * sign < 0.0
+    in_profit = quantity * (mark - entry) > 0.0
+    dust = DUST * jnp.abs(quantity) * mark
+    stays_solvent = cash + quantity * (price - entry) >= -dust
+    solvent = cash + quantity * (mark - entry) > dust
+    return jnp.where(opposite & in_profit & stays_solvent & solvent, jnp.abs(quantity), 0.0)
 
 
 def _counterparties(p, desk: Desk, size: Array, served: Array, price: Array, margin: Margin) -> Desk:
@@ -126,14 +156,30 @@ def _counterparties(p, desk: Desk, size: Array, served: Array, price: Array, mar
     )
 
 
-def deleverage_inventory(p, desk: Desk, margin: Margin, previous_mark: Array, dt: Array, initial_fund: Array) -> Desk:
-    """Close taken-over inventory against the queue; its average take-over price is its zero-equity price."""
+def _inventory_price(p, desk: Desk, side: int, previous_mark: Array, dt: Array, initial_fund: Array) -> tuple[Array, Array]:
+    """(ADL price, average take-over price) of a side of the inventory."""
+    held = desk.inventory[side]
+    average = desk.inventory_cost[side] / jnp.where(held != 0.0, held, 1.0)
+    return close_price(p, desk, average, previous_mark, dt, initial_fund), average
 
-    def close(side: int, sign: float, desk: Desk) -> Desk:
+
+def demand_of_inventory(p, desk: Desk, previous_mark: Array, dt: Array, initial_fund: Array) -> Demand:
+    """What taken-over inventory asks of the queues."""
+    prices = [_inventory_price(p, desk, side, previous_mark, dt, initial_fund)[0] for side in range(len(SIDES))]
+    return Demand(jnp.abs(desk.inventory), jnp.stack(prices))
+
+
+def deleverage_inventory(p, desk: Desk, margin: Margin, previous_mark: Array, dt: Array, initial_fund: Array
+                         ) -> tuple[Desk, Array]:
+    """Close taken-over inventory against the queue; its average take-over price is its zero-equity price.
+
+    Says last whether a queue was too short.
+    """
+
+    def close(side: int, sign: float, desk: Desk) -> tuple[Desk, Array]:
         held = desk.inventory[side]
         amount = jnp.abs(held)
-        average = desk.inventory_cost[side] / jnp.where(held != 0.0, held, 1.0)
-        price = close_price(p, desk, average, previous_mark, dt, initial_fund)
+        price, average = _inventory_price(p, desk, side, previous_mark, dt, initial_fund)
         size = _eligible(desk, price, sign)
         served = jnp.minimum(amount, jnp.sum(size))
         desk = _counterparties(p, desk, size, served, price, margin)
@@ -144,8 +190,11 @@ def deleverage_inventory(p, desk: Desk, margin: Margin, previous_mark: Array, dt
         return desk._replace(
             inventory=desk.inventory.at[side].set(left),
             inventory_cost=desk.inventory_cost.at[side].set(jnp.where(left == 0.0, 0.0, average * left)),
-        )
+        ), served < amount
 
-    for side, sign in ((0, 1.0), (1, -1.0)):
-        desk = lax.cond(desk.inventory[side] != 0.0, lambda d, a=side, b=sign: close(a, b, d), lambda d: d, desk)
-    return desk
+    lacking = jnp.bool_(False)
+    for side, sign in enumerate(SIDES):
+        desk, short = lax.cond(desk.inventory[side] != 0.0, lambda d, a=side, b=sign: close(a, b, d),
+                               lambda d: (d, jnp.bool_(False)), desk)
+        lacking = lacking | short
+    return desk, lacking

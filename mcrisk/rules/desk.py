@@ -21,7 +21,7 @@ from mcrisk.rules.types import BookSide
 
 DUST = 1e-11  # of a position's notional: what float64 leaves when a balance should be zero
 WHOLE = 1.0 - 1e-12  # closing this share of a position is closing it
-_HALVINGS = 32  # of a batch, to find its clearing quantity
+_HALVINGS = 32  # of a batch at most, to find its clearing quantity
 
 
 class Desk(NamedTuple):
@@ -197,15 +197,22 @@ def _clear(side: BookSide, want: Array, floor: Array, room: Array, sign: float) 
     whose floor the price of *all* orders misses would leave a coarse row with fewer fills than two fine ones.
     """
     willing = lambda price: jnp.where(sign * (price - floor) >= -DUST * price, want, 0.0)  # noqa: E731
+    found = lambda quantity: jnp.sum(willing(mean_price(side, quantity, sign)))  # noqa: E731
 
-    def halve(_, bounds):
-        low, high = bounds
+    def halve(state):
+        n, low, high, at_low, at_high = state
         middle = 0.5 * (low + high)
-        enough = jnp.sum(willing(mean_price(side, middle, sign))) >= middle
-        return jnp.where(enough, middle, low), jnp.where(enough, high, middle)
+        there = found(middle)
+        enough = there >= middle
+        return (n + 1, jnp.where(enough, middle, low), jnp.where(enough, high, middle),
+                jnp.where(enough, there, at_low), jnp.where(enough, at_high, there))
 
     most = jnp.minimum(jnp.sum(want), room)
-    cleared = lax.fori_loop(0, _HALVINGS, halve, (jnp.zeros_like(most), most))[0]
+    none = jnp.zeros_like(most)
+    start = (jnp.int32(0), none, most, found(none), found(most))
+    # once the same orders are willing at both ends, it is their sum, or an end
+    _, low, high, there, beyond = lax.while_loop(lambda s: (s[0] < _HALVINGS) & (s[3] != s[4]), halve, start)
+    cleared = jnp.where(there == beyond, jnp.clip(there, low, high), low)
     orders = willing(mean_price(side, cleared, sign))
     together = mean_price(side, jnp.minimum(jnp.sum(orders), room), sign)
     content = jnp.all((orders == 0.0) | (sign * (together - floor) >= -DUST * together))  # then nobody has to be filled in part

@@ -18,40 +18,53 @@ _CRUMB = 1e-12  # of the total: what summing in another order can leave for nobo
 def queue_fill(first: Array, amount: Array, total: Array) -> Array:
     """Serve `total` to accounts in ascending order of `first` [A], each up to `amount` [A] ≥ 0; ties by index.
 
-    Finds the marginal score by bisection over the float's bits (some fifty sums over A, no sort), so the split is exact:
-    everyone before the marginal account gets all of `amount`, it gets the rest, nobody after it gets anything.
+    Finds the marginal score by bisection between scores that occur (about log2 A sums over A, no sort), so the split is
+    exact: everyone before the marginal account gets all of `amount`, it gets the rest, nobody after it gets anything.
     """
-    value = jnp.where(first == 0.0, 0.0, first.astype(jnp.float64))  # −0 and 0 are one score
-    bits = lax.bitcast_convert_type(value, jnp.int64)
-    key = jnp.where(bits < 0, ~bits ^ _SIGN, bits)  # order of the floats as signed integers
-    key = (key >> _NOISE) << _NOISE
+    bits = lax.bitcast_convert_type(first.astype(jnp.float64), jnp.int64)
+    coarse = lax.bitcast_convert_type((bits >> _NOISE) << _NOISE, jnp.float64)
+    key = jnp.where(amount > 0.0, coarse, jnp.inf)   # who wants nothing is no score
     enough = jnp.sum(amount) <= total
 
-    def marginal_key(_):
-        def body(i, low):
-            step = jnp.left_shift(jnp.int64(1), jnp.int64(62) - i.astype(jnp.int64))
-            trial = low + step
-            served = jnp.sum(jnp.where(key < trial, amount, 0.0))
-            return jnp.where(served < total, trial, low)
+    def halve(bounds):
+        low, high = bounds   # the marginal score is one of those from low to high
+        middle = _between(low, high)
+        lower = key <= middle
+        reached = jnp.sum(jnp.where(lower, amount, 0.0)) >= total
+        below = jnp.max(jnp.where(lower, key, -jnp.inf))
+        above = jnp.min(jnp.where(lower, jnp.inf, key))
+        return jnp.where(reached, low, above), jnp.where(reached, below, high)
 
-        negative = jnp.sum(jnp.where(key < 0, amount, 0.0)) >= total
-        return lax.fori_loop(0, 63 - _NOISE, body, jnp.where(negative, _SIGN, jnp.int64(0)))
-
-    edge = marginal_key(None)
-    before = key < edge
-    at = key == edge
+    bounds = jnp.min(key), jnp.max(jnp.where(amount > 0.0, coarse, -jnp.inf))
+    edge = lax.while_loop(lambda b: (b[0] < b[1]) & ~enough, halve, bounds)[0]
+    before, at = key < edge, key == edge
     rest = jnp.maximum(total - jnp.sum(jnp.where(before, amount, 0.0)), 0.0)
-    index = jnp.arange(first.shape[0], dtype=jnp.int32)
     tied = jnp.where(at, amount, 0.0)
+    index = jnp.arange(first.shape[0], dtype=jnp.int32)
     places = first.shape[0].bit_length()
 
     def last_served(i, low):
         trial = low + jnp.left_shift(jnp.int32(1), jnp.int32(places - 1) - i.astype(jnp.int32))
         return jnp.where(jnp.sum(jnp.where(index < trial, tied, 0.0)) < rest, trial, low)
 
-    last = lax.fori_loop(0, places, last_served, jnp.int32(0))
+    one = jnp.sum(at.astype(jnp.int32)) <= 1
+    last = lax.cond(one, lambda: jnp.max(jnp.where(at, index, 0)),
+                    lambda: lax.fori_loop(0, places, last_served, jnp.int32(0)))
     ahead = at & (index < last)
     final = rest - jnp.sum(jnp.where(ahead, amount, 0.0))
     final = jnp.where(final > _CRUMB * total, final, 0.0)
     partial = jnp.where(before | ahead, amount, jnp.where(at & (index == last), jnp.minimum(final, amount), 0.0))
     return jnp.where(enough, amount, partial)
+
+
+def _between(low: Array, high: Array) -> Array:
+    """A number from `low` up to, without, `high`: half of the floats between them lie on either side."""
+    a, b = _ordered(low), _ordered(high)
+    middle = (a & b) + ((a ^ b) >> 1)   # their mean rounded down, without overflow
+    return lax.bitcast_convert_type(jnp.where(middle < 0, ~middle ^ _SIGN, middle), jnp.float64)
+
+
+def _ordered(value: Array) -> Array:
+    """A float's bits as an integer of the same order; −0 and 0 are one."""
+    bits = lax.bitcast_convert_type(jnp.where(value == 0.0, 0.0, value), jnp.int64)
+    return jnp.where(bits < 0, ~bits ^ _SIGN, bits)

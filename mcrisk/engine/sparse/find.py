@@ -10,7 +10,7 @@ from jax import Array, lax
 
 from mcrisk.engine.sparse.memory import peek, poke, spanned
 from mcrisk.engine.sparse.orders import CONTRACTS, SLACKS, Orders
-from mcrisk.engine.sparse.rows import WORD, Book, is_current, set_bit
+from mcrisk.engine.sparse.rows import WORD, Book, Limits, is_current, no_limits, set_bit
 
 MARGIN = 1e-11   # relative: what scaling reference prices to today's can be off, many times over
 
@@ -26,7 +26,7 @@ def find(orders: Orders, book: Book, mark: Array, funding: Array, phase: Array, 
     for falling in (True, False):
         book = _advance(orders, book, mark, funding, falling)
     book = _scan(orders, book, mark, funding, switched)
-    return book, *_collect(book.wanted, index)
+    return book, *collect(book.wanted, index)
 
 
 def moved(orders: Orders, phase: Array, funding: Array) -> tuple[Array, Array]:
@@ -72,14 +72,18 @@ def _advance(orders: Orders, book: Book, mark: Array, funding: Array, falling: b
 
 
 def _scan(orders: Orders, book: Book, mark: Array, funding: Array, everybody: Array) -> Book:
-    """Listed accounts whose own triggers have been reached."""
+    """Listed accounts whose own triggers have been reached, and the limits of the others."""
 
     def scan(wanted, listed):
         inside = jnp.arange(listed.low.shape[0]) < book.count
         owed = funding - listed.paid
         fall, rise = moved(orders, book.phase, owed)
-        hit = (listed.low + fall >= mark * (1.0 - MARGIN)) | (listed.high + rise <= mark * (1.0 + MARGIN))
-        hit = inside & (hit | (jnp.abs(owed) >= listed.window) | (everybody & (listed.quantity != 0.0)))
+        low, high, window = listed.low + fall, listed.high + rise, listed.window - jnp.abs(owed)
+        hit = (low >= mark * (1.0 - MARGIN)) | (high <= mark * (1.0 + MARGIN)) | (window <= 0.0)
+        hit = inside & (hit | (everybody & (listed.quantity != 0.0)))
+        rest = inside & ~hit
+        limits = Limits(jnp.max(jnp.where(rest, low, -jnp.inf)), jnp.min(jnp.where(rest, high, jnp.inf)),
+                        jnp.min(jnp.where(rest, window, jnp.inf)))
         found = jnp.sum(hit)
 
         def mark_all(wanted):
@@ -90,14 +94,14 @@ def _scan(orders: Orders, book: Book, mark: Array, funding: Array, everybody: Ar
 
             return lax.while_loop(lambda s: s[0] < book.count, one, (jnp.int64(0), wanted))[1]
 
-        return lax.cond(found > 0, mark_all, lambda w: w, wanted)
+        return lax.cond(found > 0, mark_all, lambda w: w, wanted), limits
 
     listed = book.listed
-    wanted = spanned(book.count, listed.low.shape[0], scan, lambda w, _: w, book.wanted, listed)
-    return book._replace(wanted=wanted)
+    wanted, limits = spanned(book.count, listed.low.shape[0], scan, lambda w, _: (w, no_limits()), book.wanted, listed)
+    return book._replace(wanted=wanted, limits=limits)
 
 
-def _collect(wanted: Array, index: Array) -> tuple[Array, Array]:
+def collect(wanted: Array, index: Array) -> tuple[Array, Array]:
     """Numbers of the set bits in ascending order."""
 
     def word(state):
@@ -119,7 +123,7 @@ def _collect(wanted: Array, index: Array) -> tuple[Array, Array]:
 
 def bands(orders: Orders, book: Book, funding: Array, slack: Array) -> tuple[Array, Array, Array]:
     """(lo, hi, room): nobody has to be looked at while the mark is inside and funding within `room` (≤ `slack`) of now."""
-    listed, top = book.listed, len(SLACKS)
+    top = len(SLACKS)
     level = jnp.minimum(book.level, top - 1)
     everybody, linear = book.level == top, peek(orders.linear, book.phase)
     down, up = moved(orders, book.phase, slack)[0], moved(orders, book.phase, -slack)[1]   # the worst that is still to come
@@ -129,16 +133,9 @@ def bands(orders: Orders, book: Book, funding: Array, slack: Array) -> tuple[Arr
     lo = jnp.where(everybody, -jnp.inf, peek(orders.fall, book.phase, level, book.fallen) * book.unit + fall)
     hi = jnp.where(everybody, jnp.inf, peek(orders.rise, book.phase, level, book.risen) * book.unit + rise)
 
-    def narrowed(listed, lo, hi, room):
-        inside = jnp.arange(listed.low.shape[0]) < book.count
-        owed = funding - listed.paid
-        fall, rise = moved(orders, book.phase, owed)
-        return (jnp.maximum(lo, jnp.max(jnp.where(inside, listed.low + fall, -jnp.inf))),
-                jnp.minimum(hi, jnp.min(jnp.where(inside, listed.high + rise, jnp.inf))),
-                jnp.minimum(room, jnp.min(jnp.where(inside, listed.window - jnp.abs(owed), jnp.inf))))
-
-    lo, hi, room = spanned(book.count, listed.low.shape[0], narrowed, lambda _, *limits: limits, listed, lo, hi, room)
+    listed = book.limits
+    lo, hi, room = jnp.maximum(lo, listed.lo), jnp.minimum(hi, listed.hi), jnp.minimum(room, listed.room)
     return (lo + down) * (1.0 + MARGIN), (hi + up) * (1.0 - MARGIN), room
 
 
-__all__ = ["bands", "find", "moved"]
+__all__ = ["bands", "collect", "find", "moved"]

@@ -37,6 +37,8 @@ class Orders(NamedTuple):
     """Static orders; A accounts, two phases (before and after conversion), L levels of `SLACKS`."""
 
     table: Array      # [A + 1, FIELDS] the book; the last row is nobody
+    sided: Array      # [A + 1] accounts: shorts, longs, then those without a position
+    ends: Array       # [3] where in `sided` the shorts start, the longs start, the longs end
     fall: Array       # [2, L, A + 1] trigger prices a falling mark meets, descending; −inf at the end
     fall_id: Array    # [2, L, A + 1] whose
     rise: Array       # [2, L, A + 1] ascending; inf at the end
@@ -83,8 +85,10 @@ def static_orders(rules: Any, markets: Any, ref: Any) -> Any:
             fall[p, level, :-1], fall_id[p, level, :-1] = low[first], first
             rise[p, level, :-1], rise_id[p, level, :-1] = high[last], last
     sums = (*_zeros(quantity, entry, collateral, 1.0), *_zeros(quantity, entry, collateral, -1.0))
+    sided = np.append(np.argsort(np.select([quantity < 0.0, quantity > 0.0], [0, 1], 2), kind="stable"), count)
+    shorts, longs = np.count_nonzero(quantity < 0.0), np.count_nonzero(quantity > 0.0)
     return jax.tree.map(jnp.asarray, Orders(
-        table, fall, fall_id, rise, rise_id, *sums, np.sum(quantity),
+        table, sided, np.array([0, shorts, shorts + longs]), fall, fall_id, rise, rise_id, *sums, np.sum(quantity),
         np.array([bool(rules.pre.tiers.by_contracts), bool(rules.post.tiers.by_contracts)]),
         linear, most, least))
 

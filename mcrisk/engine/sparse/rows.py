@@ -13,7 +13,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array, lax
 
-from mcrisk.engine.accounts import Others, Reference
+from mcrisk.engine.accounts import Reference
 from mcrisk.engine.sparse import orders as static
 from mcrisk.engine.sparse.memory import peek, poke
 from mcrisk.engine.sparse.orders import FIELDS, Orders
@@ -39,6 +39,19 @@ class Listed(NamedTuple):
     was_zero: Array
 
 
+class Limits(NamedTuple):
+    """Nobody in the list has to be looked at while the mark is between `lo` and `hi` and funding moves by less than `room`."""
+
+    lo: Array
+    hi: Array
+    room: Array
+
+
+def no_limits() -> Limits:
+    """Of an empty list."""
+    return Limits(jnp.float64(-jnp.inf), jnp.float64(jnp.inf), jnp.float64(jnp.inf))
+
+
 class Book(NamedTuple):
     """All accounts of a path."""
 
@@ -56,6 +69,7 @@ class Book(NamedTuple):
     fallen: Array      # int64 places of the orders up to which accounts have been looked at
     risen: Array
     phase: Array       # int64: 0 before, 1 after conversion: whose orders
+    limits: Limits     # at the row's funding, of accounts not looked at in it and of those that went back
 
 
 class Slot(NamedTuple):
@@ -100,7 +114,7 @@ def open_book(orders: Orders, steps: int, list_width: int, mark: Array) -> Book:
     none = 0
     listed = Listed(lax.empty((list_width,), jnp.int64), *(real() for _ in Listed._fields[1:]))
     return Book(lax.empty((orders.table.shape[0], FIELDS), jnp.float64), jnp.zeros(words, jnp.uint64), jnp.zeros(words, jnp.uint64),
-                jnp.zeros(steps + 2), listed, none, one, mark, zero, none, none, none, none, none)
+                jnp.zeros(steps + 2), listed, none, one, mark, zero, none, none, none, none, none, no_limits())
 
 
 def generation_of(book: Book, account: Array) -> tuple[Array, Array]:
@@ -196,7 +210,7 @@ def write_back(orders: Orders, book: Book, slot: Slot, new: Accounts, n: Array, 
     """
     low, high = triggers
 
-    def one(i, rows, known, listed, count):
+    def one(i, rows, known, listed, count, limits):
         account, old = peek(slot.account, i), peek(slot.place, i)
         fresh = old < 0
         place = jnp.where(fresh, count, old)
@@ -216,16 +230,17 @@ def write_back(orders: Orders, book: Book, slot: Slot, new: Accounts, n: Array, 
                       paid, jnp.where(held, slack, jnp.inf),
                       quantity, zero, was_quantity, was_zero)
         listed = Listed(*(poke(whole, part, place) for whole, part in zip(listed, line)))
-        return rows, set_bit(known, account, jnp.bool_(True)), listed, count + fresh.astype(jnp.int64)
+        limits = Limits(jnp.maximum(limits.lo, line.low), jnp.minimum(limits.hi, line.high), jnp.minimum(limits.room, line.window))
+        return rows, set_bit(known, account, jnp.bool_(True)), listed, count + fresh.astype(jnp.int64), limits
 
     def each(state):
         i, *rest = state
         write = peek(slot.listed, i) | peek(changed, i)
         return i + 1, *lax.cond(write, lambda *s: one(i, *s), lambda *s: s, *rest)
 
-    state = (jnp.int64(0), book.rows, book.known, book.listed, book.count)
-    _, rows, known, listed, count = lax.while_loop(lambda s: s[0] < n, each, state)
-    return book._replace(rows=rows, known=known, listed=listed, count=count)
+    state = (jnp.int64(0), book.rows, book.known, book.listed, book.count, book.limits)
+    _, rows, known, listed, count, limits = lax.while_loop(lambda s: s[0] < n, each, state)
+    return book._replace(rows=rows, known=known, listed=listed, count=count, limits=limits)
 
 
 def reference_line(orders: Orders, book: Book, account: Array) -> tuple[Array, Array]:
@@ -234,23 +249,6 @@ def reference_line(orders: Orders, book: Book, account: Array) -> tuple[Array, A
     safe = jnp.where(quantity != 0.0, quantity, 1.0)
     zero = peek(orders.table, account, static.ENTRY) - peek(orders.table, account, static.COLLATERAL) / safe
     return quantity / book.unit, zero * book.unit - book.funding
-
-
-def concerned(orders: Orders, book: Book, mark: Array, everybody: Array, adl: Others, index: Array) -> tuple[Array, Array]:
-    """Accounts in file order and how many: everybody, or who was wanted or can be a counterparty of ADL."""
-
-    def one(state):
-        account, index, n = state
-        current = is_current(book, account)
-        quantity = jnp.where(current, peek(book.rows, account, QUANTITY), peek(orders.table, account, static.QUANTITY))
-        entry = jnp.where(current, peek(book.rows, account, ENTRY), peek(orders.table, account, static.ENTRY) * book.unit)
-        opposite = jnp.where(quantity < 0.0, adl.adl_long, adl.adl_short)
-        taken = everybody | bit(book.wanted, account) | opposite & (quantity * (mark - entry) > 0.0)
-        return account + 1, poke(index, account, n), n + taken.astype(jnp.int64)
-
-    last = orders.table.shape[0] - 1
-    _, index, n = lax.while_loop(lambda s: s[0] < last, one, (jnp.int64(0), index, jnp.int64(0)))
-    return index, jnp.maximum(n, 1)
 
 
 __all__ = ["Book", "Listed", "Slot", "fill_slot", "open_book", "person", "write_back"]

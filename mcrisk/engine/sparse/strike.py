@@ -11,7 +11,7 @@ from mcrisk.engine.rulebook import Markets, Rulebook
 from mcrisk.engine.sparse import orders as static
 from mcrisk.engine.sparse.memory import peek, poke
 from mcrisk.engine.sparse.orders import Orders
-from mcrisk.engine.sparse.rows import DEPOSITS, Book, person
+from mcrisk.engine.sparse.rows import DEPOSITS, Book, no_limits, person
 from mcrisk.engine.state import Accounts, PathCarry
 from mcrisk.rules.types import SETTLED
 
@@ -52,7 +52,7 @@ def restrike(rules: Rulebook, markets: Markets, orders: Orders, stage: Stage, ca
                                    assigned=jnp.zeros_like(carry.pool.assigned))
         none = 0
         book = book._replace(rows=rows, drift=drift, count=none, unit=unit, struck=mark, funding=total,
-                             generation=book.generation + 1, level=none, fallen=none, risen=none)
+                             generation=book.generation + 1, level=none, fallen=none, risen=none, limits=no_limits())
         guard = rearm_latent(carry.guard, due, stage.views.mark, rules.latent_from)
         return carry._replace(pool=pool, guard=guard), book
 

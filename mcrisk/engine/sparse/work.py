@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from mcrisk.engine.accounts import Flows, Others, Stage, work_accounts
+from mcrisk.engine.accounts import Flows, Stage, work_accounts
 from mcrisk.engine.guard import FUNDING_SLACK, executable, note_latent, phase_tiers
+from mcrisk.engine.sparse.counterparties import CLASSES, counterparties, everybody
 from mcrisk.engine.sparse.find import bands, find
 from mcrisk.engine.sparse.latent import deficit
 from mcrisk.engine.sparse.memory import peek, spanned
-from mcrisk.engine.sparse.rows import Book, Slot, concerned, fill_slot, open_book, reference_of, widths, write_back
+from mcrisk.engine.sparse.rows import Book, Slot, fill_slot, no_limits, open_book, reference_of, widths, write_back
 from mcrisk.engine.sparse.strike import restrike
 from mcrisk.engine.state import Accounts, PathCarry
 from mcrisk.engine.topup import watched
+from mcrisk.rules.adl import Demand
 from mcrisk.rules.liquidation import fee_rate
 from mcrisk.rules.margin import maintenance_margin, trigger_prices
 from mcrisk.rules.types import NO_SETTLE, POST, SETTLED
@@ -31,58 +34,75 @@ def start(cell: Any) -> Book:
 
 def axes(cell: Any) -> tuple[int, int]:
     """Lengths of slot and list."""
-    import jax
-
     taken = {int(n) for leaf in jax.tree.leaves(cell) for n in leaf.shape}
-    return widths(cell.orders.table.shape[0] - 1, taken | {cell.params.grid.slope.shape[-1] + 2, 96, 1440})
+    return widths(cell.orders.table.shape[0] - 1, taken | {cell.params.grid.slope.shape[-1] + 2, 96, 1440, 2 * CLASSES})
+
+
+class Attempt(NamedTuple):
+    """A row being worked off for some accounts; again with more of them where it turns out to concern others."""
+
+    left: Array      # bool: (still) to be done
+    hold: Array      # bool: counterparties of ADL are not among the accounts
+    complete: Array  # bool: nobody else could be a counterparty
+    index: Array     # [S] accounts in file order, the first `n`
+    n: Array
+    carry: PathCarry
+    book: Book
+    flows: Flows
 
 
 def work_row(cell: Any, stage: Stage, carry: PathCarry, book: Book, dense: Array) -> tuple[PathCarry, Book, Flows]:
     """What `account_stage` does, for those whom the row can concern; `dense`: for everybody."""
     rules, orders = cell.rules, cell.orders
-    width = axes(cell)[0]
     mark, total = stage.views.mark[0], carry.market.funding_total[0]
     settles = (stage.rows.settle[0] != NO_SETTLE) & (stage.views.phase[0] != SETTLED)
     ratio = stage.rows.rebase[0] if rules.rebases else jnp.float64(1.0)
-    everybody = dense | settles | (ratio != 1.0)
+    all_ = dense | settles | (ratio != 1.0)
     seen = total * ratio if rules.rebases else total   # funding in the units of the book
     phase = (stage.views.phase[0] == POST).astype(jnp.int64)
-    book, index, n = find(orders, book, mark * ratio, seen, phase, stage.units[0], lax.empty((width,), jnp.int64))
+    book, index, n = find(orders, book, mark * ratio, seen, phase, stage.units[0], lax.empty((axes(cell)[0],), jnp.int64))
     needed = (n > 0) | jnp.any(stage.fund_short > 0.0) | (rules.adl.scope == "inventory")
+    index, n = lax.cond(all_, lambda i: everybody(orders, i), lambda i: (i, n), index)
     none = jnp.zeros_like(stage.rows.bid.consumed)
-    flows = Flows(none, none, none)
+    first = Attempt(needed | all_, ~all_, all_, index, n, carry, book, Flows(none, none, none))
+    done = lax.while_loop(lambda a: a.left, lambda a: _attempt(cell, stage, ratio, total, a), first)
+    book = done.book._replace(wanted=jnp.zeros_like(done.book.wanted))
+    carry = _look(orders, stage, done.carry, book, done.flows)
+    carry, book = restrike(rules, cell.markets, orders, stage, carry, book)
+    return _guarded(orders, carry, book, mark), book, done.flows
 
-    def some(carry, book, flows, index):
-        slot = fill_slot(orders, book, index, n, ratio)
+
+def _attempt(cell: Any, stage: Stage, ratio: Array, total: Array, a: Attempt) -> Attempt:
+    """The rules on the accounts of the attempt; done, or whom the next one needs."""
+    rules, orders, width = cell.rules, cell.orders, axes(cell)[0]
+
+    def body(carry, book, flows, index):
+        slot = fill_slot(orders, book, index, a.n, ratio)
         new, accounts, sold, _, more = work_accounts(rules, cell.markets, reference_of(slot), stage, carry, slot.accounts,
-                                                     slot.paid, None, True)
+                                                     slot.paid, None, a.hold)
+        asked = jnp.any(more.wants.contracts > 0.0)
+        all_ = more.shortfall & (a.n < orders.table.shape[0] - 1) | more.lacking & ~a.complete
 
         def commit(carry, book, flows):
-            return new, _commit(cell, stage, new, book, slot, accounts, n, ratio), sold
+            if rules.rebases:
+                # who has a position is written back in new units
+                limits = jax.tree.map(lambda old, new: jnp.where(ratio != 1.0, new, old), book.limits, no_limits())
+                book = book._replace(unit=book.unit / ratio, struck=book.struck / ratio, funding=book.funding / ratio,
+                                     limits=limits)
+            return new, _commit(cell, stage, new, book, slot, accounts, a.n, ratio), sold
 
-        again = more.shortfall | more.adl_long | more.adl_short
-        return *lax.cond(again, lambda c, b, f: (c, b, f), commit, carry, book, flows), more
+        return *lax.cond(all_ | asked, lambda c, b, f: (c, b, f), commit, carry, book, flows), all_, more.wants
 
-    take = jnp.where(needed & ~everybody, jnp.maximum(n, 1), 0)
-    nothing = Others(jnp.bool_(False), jnp.bool_(False), jnp.bool_(False))
-    carry, book, flows, more = spanned(take, width, some, lambda c, b, f, _: (c, b, f, nothing), carry, book, flows, index)
-    everybody = everybody | more.shortfall
-    index, count = lax.cond(everybody | more.adl_long | more.adl_short,
-                            lambda i: concerned(orders, book, mark, everybody, more, i),
-                            lambda i: (i, jnp.int64(0)), index)
-
-    def every(carry, book, index):
-        slot = fill_slot(orders, book, index, count, ratio)
-        new, accounts, sold, _, _ = work_accounts(rules, cell.markets, reference_of(slot), stage, carry, slot.accounts, slot.paid)
-        if rules.rebases:
-            book = book._replace(unit=book.unit / ratio, struck=book.struck / ratio, funding=book.funding / ratio)
-        return new, _commit(cell, stage, new, book, slot, accounts, count, ratio), sold
-
-    carry, book, flows = spanned(count, width, every, lambda c, b, _: (c, b, flows), carry, book, index)
-    book = book._replace(wanted=jnp.zeros_like(book.wanted))
-    carry = _look(orders, stage, carry, book, flows)
-    carry, book = restrike(rules, cell.markets, orders, stage, carry, book)
-    return _guarded(orders, carry, book, mark), book, flows
+    nobody = Demand(jnp.zeros(2), jnp.zeros(2))
+    carry, book, flows, all_, wants = spanned(
+        jnp.maximum(a.n, 1), width, body, lambda c, b, f, _: (c, b, f, jnp.bool_(False), nobody),
+        a.carry, a.book, a.flows, a.index)
+    asked = ~all_ & jnp.any(wants.contracts > 0.0)
+    index, n = lax.cond(all_, lambda i: everybody(orders, i), lambda i: (i, a.n), a.index)
+    index, n, complete = lax.cond(
+        asked, lambda i, n: counterparties(rules, orders, book, stage, total, wants, i, lax.empty((width,), jnp.float64)),
+        lambda i, n: (i, n, all_), index, n)
+    return Attempt(all_ | asked, jnp.bool_(False), complete, index, n, carry, book, flows)
 
 
 def _commit(cell: Any, stage: Stage, carry: PathCarry, book: Book, slot: Slot, new: Accounts, n: Array, ratio: Array) -> Book:
