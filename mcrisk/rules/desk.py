@@ -20,6 +20,7 @@ from mcrisk.rules.queue import queue_fill
 from mcrisk.rules.types import BookSide
 
 DUST = 1e-11  # of a position's notional: what float64 leaves when a balance should be zero
+CRUMB = 1e-9  # of an order: less is what rounding leaves of a side that is used up, and fills nobody
 WHOLE = 1.0 - 1e-12  # closing this share of a position is closing it
 _HALVINGS = 32  # of a batch at most, to find its clearing quantity
 
@@ -221,7 +222,8 @@ def _clear(side: BookSide, want: Array, floor: Array, room: Array, sign: float) 
 
 def _served(want: Array, worst: Array, room: Array) -> Array:
     """All of it when it fits; otherwise the queue decides. The queue is only computed when it is needed."""
-    return lax.cond(jnp.sum(want) <= room, lambda: want, lambda: queue_fill(worst, want, room))
+    served = lax.cond(jnp.sum(want) <= room, lambda: want, lambda: queue_fill(worst, want, room))
+    return jnp.where(served > CRUMB * want, served, 0.0)
 
 
 def inventory_value(desk: Desk) -> Array:

@@ -64,8 +64,8 @@ def fill(
             if price is None:
                 world.counts["no_quote"] += 1
             continue
-        size = min(size, s.left[side])
-        if size <= 1e-12 * abs(a.q):
+        order, size = size, min(size, s.left[side])
+        if size <= 1e-9 * order:
             continue
         execute(world, s, a, size, price, fee_rate, fee_to_fund)
         filled += size

@@ -60,3 +60,10 @@ def test_the_marginal_order_is_filled_in_part():
     served, price = _sell(np.array(want + [0.0] * 6), np.array([0.0, 1.0] + [0.0] * 6), np.array(floor + [0.0] * 6))
     assert np.asarray(served)[:2] == pytest.approx([40.0, 20.0], abs=1e-6)
     assert price == pytest.approx(mean_price(60.0), rel=1e-9)
+
+
+def test_what_rounding_leaves_of_a_side_fills_nobody():
+    """A side used up but for 1e-13 contracts: the order is not filled, and its owner not liquidated."""
+    side = jax.tree.map(jax.numpy.asarray, _SIDE._replace(consumed=10.0, total=10.0 + 1e-13))
+    served, _ = batch(side, np.array([5.0, 2.0]), np.array([0.0, 1.0]), None, jax.numpy.float64(0.0), 1.0)
+    assert not np.any(served)
