@@ -228,6 +228,8 @@ def _nearest(trials: Sequence[Trial], study: Calibration) -> str:
 
 def fingerprint(study: Calibration, *models: Any) -> str:
     """Of everything a trial depends on; more trials continue the same study."""
-    plain = study.model_dump_json(exclude={"trials", "title", "held_out", "check_paths", "check_seed", "confirm"})
+    free = {"trials", "title", "held_out", "check_paths", "check_seed", "confirm"}
+    words = {"variables": {"__all__": {"text", "percent"}}}
+    plain = study.model_dump_json(exclude=dict.fromkeys(free, True) | words)
     text = plain + "".join(model.model_dump_json(exclude={"scenarios"}) for model in models)
     return hashlib.sha256(text.encode()).hexdigest()

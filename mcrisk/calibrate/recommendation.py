@@ -7,15 +7,17 @@ and fresh draws) stand side by side; where they exclude each other, the search f
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from mcrisk.calibrate import optimise as search
 from mcrisk.calibrate import survival
 from mcrisk.calibrate.decision import Check, Decision
-from mcrisk.calibrate.fields import differences
-from mcrisk.calibrate.output import Picture, Table, shown
+from mcrisk.calibrate.fields import differences, read
+from mcrisk.calibrate.output import Picture, Range, Table, certain, shown
 from mcrisk.calibrate.words import name_of, range_of, text_of
-from mcrisk.config.study import Calibration
+from mcrisk.config.study import Calibration, Variable
 from mcrisk.config.venue import Note, Venue
+from mcrisk.report import format as fmt
 from mcrisk.report.svg import Plot, linear
 from mcrisk.risk.intervals import Interval, paired_difference
 
@@ -39,15 +41,26 @@ def question(study: Calibration) -> str:
     return f"Asked for {study.venue}: {' and '.join(wanted)}{such}."
 
 
-def values_text(study: Calibration, trial: search.Trial) -> str:
-    """The decisions of a candidate in words."""
-    return ", ".join(f"{v.name} {'× ' if v.scale else ''}{shown(trial.values[v.name])}" for v in study.variables)
+def value_of(variable: Variable, value: Any) -> Range | Any:
+    """One decision as people read it."""
+    if variable.percent:
+        return certain(fmt.percent(value), value)
+    return certain(f"× {shown(float(value))}", value) if variable.scale else value
+
+
+def values_text(study: Calibration, trial: search.Trial, present: Venue | None = None) -> str:
+    """The decisions of a candidate in words; with `present`, what is there now behind those that replace it."""
+    parts = []
+    for v in study.variables:
+        now = f" (now {shown(value_of(v, read(present, v.fields[0])[0]))})" if present is not None and not v.scale else ""
+        parts.append(f"{v.text or v.name} {shown(value_of(v, trial.values[v.name]))}{now}")
+    return ", ".join(parts)
 
 
 def summary(decision: Decision) -> str:
     """The recommendation in words: what to do and whether it held; what it costs, what it rests on."""
     study, fresh = decision.study, next(c for c in decision.checks if not c.tuned)
-    lines = [f"Recommended for {study.venue}: {values_text(study, decision.best)}. {survival.headline(decision)}"]
+    lines = [f"Recommended for {study.venue}: {values_text(study, decision.best, decision.present)}. {survival.headline(decision)}"]
     lines += [f"{question(study)} Answer: candidate {decision.best.number} of {len(decision.trials)}."]
     for objective in study.objectives:
         a, b = (side.table[objective.metric] for side in (fresh.chosen, fresh.present))
@@ -136,12 +149,12 @@ def diff_table(decision: Decision) -> Table:
 
 def front_table(decision: Decision) -> Table:
     """The Pareto front: values, objectives and constraints with intervals."""
-    study, names = decision.study, [v.name for v in decision.study.variables]
+    study, names = decision.study, [v.text or v.name for v in decision.study.variables]
     keys, down = keys_of(study), {t.number for t in decision.turned_down}
     shown_ = decision.front if decision.best in decision.front else [*decision.front, decision.best]
     rows = tuple(
         (f"{t.number}{' ← chosen' if t is decision.best else ' (not confirmed)' if t.number in down else ''}",
-         *(t.values[n] for n in names), *(range_of(key, t.table[key]) for key in keys))
+         *(value_of(v, t.values[v.name]) for v in study.variables), *(range_of(key, t.table[key]) for key in keys))
         for t in shown_
     )  # fmt: skip
     note = "Candidates that meet every constraint and that no other beats in every objective, as the search saw them"

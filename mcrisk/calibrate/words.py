@@ -11,7 +11,7 @@ from mcrisk.risk.intervals import Interval
 
 TEXTS = {
     "initial_margin": "initial margin required, of open interest",
-    "equity_posted": "equity that accounts of both sides post, of one-sided open interest",
+    "equity_posted": "equity that accounts post (both sides), of open interest",
     "fund_size": "insurance fund, of open interest",
     "avoidable_liquidation": "liquidated notional on paths without reset or cancellation, of open interest",
     "winners_haircut_mean": "share of winners' profit taken by ADL and settlement cuts, mean",

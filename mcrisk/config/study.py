@@ -51,6 +51,7 @@ class Variable(Model):
     """One decision: a range or a list of choices for one field, or for several fields at once.
 
     scale: the number multiplies what the rulebook has there (all tiers by 1.5) instead of replacing it.
+    text, percent: how people read it, e.g. `fund, of open interest` in percent; default the name and the plain number.
     """
 
     name: Name
@@ -60,6 +61,8 @@ class Variable(Model):
     log: bool = False
     choices: tuple[float | int | bool | str, ...] = ()
     scale: bool = False
+    text: str = Field("", max_length=80)
+    percent: bool = False
 
     @model_validator(mode="after")
     def _range_or_choices(self) -> Variable:
@@ -70,8 +73,8 @@ class Variable(Model):
             raise ValueError(f"{self.name}: low {self.low:g} is not below high {self.high:g}")
         if self.log and not (ranged and self.low > 0):
             raise ValueError(f"{self.name}: a log scale needs low > 0")
-        if self.scale and any(isinstance(c, (bool, str)) for c in self.choices):
-            raise ValueError(f"{self.name}: only numbers can scale")
+        if (self.scale or self.percent) and any(isinstance(c, (bool, str)) for c in self.choices):
+            raise ValueError(f"{self.name}: only numbers can scale or be percentages")
         return self
 
 
