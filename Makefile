@@ -20,7 +20,8 @@ run: install
 	echo "report:  runs/quickstart/report.html (open it in a browser; nothing is loaded from the network)"
 	echo "ledgers of the worst paths inside the page (a minute or two): $(BIN)/mcrisk report runs/quickstart.zarr --out runs/quickstart"
 
-# The committed pages under reports/, from their configurations: a run with its drill-down, and a comparison of two funds.
+# The committed pages under reports/, from their configurations: a run with its drill-down, a comparison of two
+# funds, and a calibration.
 SMALL := --paths 512 --set venues=[kraken-preipo] --set scenarios=[valuation_reset,combined] --set assumption_strip=false
 samples: install
 	$(BIN)/mcrisk run configs/quickstart.yaml --out runs/quickstart.zarr
@@ -28,6 +29,9 @@ samples: install
 	$(BIN)/mcrisk run configs/quickstart.yaml $(SMALL) --quiet --out runs/sample-fund-1.zarr
 	$(BIN)/mcrisk run configs/quickstart.yaml $(SMALL) --quiet --set venues.kraken-preipo.fund.initial=0.04 --out runs/sample-fund-4.zarr
 	$(BIN)/mcrisk compare runs/sample-fund-1.zarr runs/sample-fund-4.zarr --out reports/compare > /dev/null
+	rm -rf runs/sample-calibration
+	$(BIN)/mcrisk calibrate kraken-band --workers 2 --out runs/sample-calibration > /dev/null
+	install -D -m 644 -t reports/kraken-band runs/sample-calibration/*.html runs/sample-calibration/*.md runs/sample-calibration/*.svg runs/sample-calibration/*.yaml
 
 test: lint
 	$(BIN)/python -m pytest

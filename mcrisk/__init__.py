@@ -32,6 +32,8 @@ _HOME = {
 
 def __getattr__(name: str) -> Any:
     """PEP 562: import a public name from its room when it is first asked for."""
+    if name == "rules":   # the calculator: `import mcrisk; mcrisk.rules.liquidation_price(…)`
+        return import_module("mcrisk.rules")
     if name not in _HOME:
         raise AttributeError(f"module 'mcrisk' has no attribute '{name}'")
     return getattr(import_module(_HOME[name]), name)

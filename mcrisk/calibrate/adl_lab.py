@@ -17,14 +17,20 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from mcrisk.calibrate.adl_policies import POLICIES, WEALTH_POLICIES, Allocation, Book, allocate
-from mcrisk.calibrate.output import Table, shown
+from mcrisk.calibrate.output import Picture, Range, Table, certain, shown
 from mcrisk.config.catalog import suggest
 from mcrisk.errors import InputError
+from mcrisk.report import format as fmt
 from mcrisk.report.svg import Plot, Scale, linear, text_at
 
 Array = NDArray[np.float64]
 OCTOBER_DEFICIT = 0.0073  # of one-sided open interest: 100.1M of 13.8B
 _SHOCKS = 2001  # points of the shock's quantile grid
+NAMES = {
+    "hyperliquid": "Hyperliquid, side-aware", "hyperliquid_literal": "Hyperliquid, literal", "okx": "OKX", "binance": "Binance",
+    "contract_pro_rata": "contracts pro rata", "leverage_water_filling": "leverage levelled down",
+    "wealth_pro_rata": "wealth pro rata", "capped_wealth_pro_rata": "wealth pro rata, capped",
+}  # fmt: skip
 _TAIL = 3.0  # degrees of freedom of the shock
 
 
@@ -143,22 +149,51 @@ def tables(outcomes: list[Outcome]) -> list[Table]:
     paying = ("policy", "acts on", "wealth taken", "overshoot", "unpaid", "winners hit", "Gini", "top-10 share",
               "largest haircut")  # fmt: skip
     who = tuple(
-        (o.allocation.policy, "profit" if o.allocation.policy in WEALTH_POLICIES else "contracts", o.taken, o.overshoot,
-         o.unpaid, o.share_hit, o.gini, o.top10, o.largest_haircut)
+        (name_of(o), "profit" if o.allocation.policy in WEALTH_POLICIES else "contracts", o.taken, o.overshoot,
+         o.unpaid, _percent(o.share_hit), o.gini, _percent(o.top10), _percent(o.largest_haircut))
         for o in outcomes
     )  # fmt: skip
     leaving = ("policy", "notional closed", "contracts unmatched", "leverage, 99 %", "leverage, largest",
                "next hour's deficit")  # fmt: skip
     left = tuple(
-        (o.allocation.policy, o.closed, o.allocation.unmatched, o.leverage_99, o.leverage_max, o.next_hour)
+        (name_of(o), o.closed, o.allocation.unmatched, o.leverage_99, o.leverage_max, o.next_hour)
         for o in outcomes
     )
     return [
-        Table("Who pays", paying, who, "Quote currency and fractions. Wealth is measured against the mark. Contract "
+        Table("Who pays", paying, who, "Quote currency and shares. Wealth is measured against the mark. Contract "
               "policies always take the whole deficit, so what the fund could have paid is overshoot."),
         Table("What is left", leaving, left, "Of the solvent accounts opposite the bankrupt ones. Next hour: expected "
               "negative equity if nobody is liquidated; an index of fragility, not a forecast."),
     ]  # fmt: skip
+
+
+def name_of(outcome: Outcome) -> str:
+    """A policy as people call it."""
+    policy = outcome.allocation.policy
+    return NAMES.get(policy, policy.replace("_", " "))
+
+
+def _percent(share: float) -> Range:
+    return certain(fmt.percent(share), share)
+
+
+def answer(outcomes: list[Outcome]) -> str:
+    """Which policy is best at what, and who takes more than is missing: two sentences or three."""
+    mild = min(outcomes, key=lambda o: o.largest_haircut)
+    few = min(outcomes, key=lambda o: o.share_hit)
+    calm = min(outcomes, key=lambda o: (o.next_hour, o.leverage_max))
+    lines = [
+        f"Winners must give {shown(outcomes[0].budget)}. The winner hit hardest loses least under {name_of(mild)} "
+        f"({fmt.percent(mild.largest_haircut)} of its profit), fewest winners are hit under {name_of(few)} "
+        f"({fmt.percent(few.share_hit)}), and the safest book is left by {name_of(calm)} (largest leverage "
+        f"{calm.leverage_max:.1f})."
+    ]
+    for what, text in (("overshoot", "more than was missing"), ("unpaid", "less than was missing")):
+        by = [(name_of(o), getattr(o, what)) for o in outcomes if getattr(o, what) > 0]
+        if by:
+            most = max(amount for _, amount in by)
+            lines.append(f"{len(by)} of {len(outcomes)} policies take {text}, up to {shown(most)}: {', '.join(n for n, _ in by)}.")
+    return "\n".join(lines)
 
 
 def facts(book: Book, fund: float) -> str:
@@ -166,14 +201,14 @@ def facts(book: Book, fund: float) -> str:
     deficit, bankrupt = book.deficit(), book.equity < 0
     interest = float(np.maximum(book.quantity, 0.0).sum()) * book.mark
     return (
-        f"{len(book.quantity):,} accounts, one-sided open interest {shown(interest)}; at a mark of {book.mark:g} "
-        f"{int(bankrupt.sum()):,} accounts are bankrupt with {shown(deficit)} missing ({deficit / interest:.2%} of open "
+        f"{len(book.quantity):,} accounts, one-sided open interest {shown(interest)}; at a mark of {shown(float(book.mark))} "
+        f"the {int(bankrupt.sum()):,} bankrupt ones miss {shown(deficit)} ({fmt.percent(deficit / interest)} of open "
         f"interest). Fund {shown(float(fund))}, so winners must give {shown(max(0.0, deficit - fund))}."
     )
 
 
-def figure(outcomes: list[Outcome]) -> str:
-    """Wealth taken against the budget needed, one bar per policy, as SVG."""
+def figure(outcomes: list[Outcome]) -> Picture:
+    """Wealth taken against the budget needed, one bar per policy."""
     top = max(max(o.taken for o in outcomes), outcomes[0].budget, 1e-9)
     count = len(outcomes)
     plot = Plot(
@@ -184,9 +219,10 @@ def figure(outcomes: list[Outcome]) -> str:
         y = count - k - 0.5
         plot.bar(0.0, min(outcome.taken, outcome.budget), y - 0.3, y + 0.3, "s0")
         plot.bar(outcome.budget, max(outcome.taken, outcome.budget), y - 0.3, y + 0.3, "bad")
-        plot.front.append(text_at(152, plot.py(y) + 4, outcome.allocation.policy, "tick", "end"))
+        plot.front.append(text_at(152, plot.py(y) + 4, name_of(outcome), "tick", "end"))
     plot.vertical(outcomes[0].budget, "needed", "s2")
-    return str(plot.render())
+    see = "Blue is what winners had to give; orange is what a policy takes beyond it (the fund could have paid that)."
+    return Picture(str(plot.render()), "Wealth taken from winners", see)
 
 
 # ------------------------------------------------------------------------------------------------ books

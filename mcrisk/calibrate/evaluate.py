@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -105,9 +106,10 @@ def measure(paths: xr.Dataset, open_interest: float, margin: float, posted: floa
     return Outcome(table, samples)
 
 
+@cache
 def metric_names() -> tuple[str, ...]:
     """Every metric a study may name."""
-    return (*headline.metric_names(), *(name for name in means.NAMES if name not in headline.metric_names()), *_CERTAIN)
+    return tuple(dict.fromkeys((*headline.metric_names(), *means.NAMES, *_CERTAIN)))
 
 
 def known_metric(name: str, table: Collection[str], where: str) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mcrisk.calibrate.output import Table, money_range, shown
+from mcrisk.calibrate.output import Picture, Table, money_range, shown
 from mcrisk.errors import InputError
 from mcrisk.report import format as fmt
 from mcrisk.report.svg import Plot, linear
@@ -162,8 +162,8 @@ def curve_table(sizes: list[FundSize], venue: str) -> Table:
     return Table(f"Cost curve, {venue}", ("scenario", "fund", "cost", "lower", "upper"), rows)
 
 
-def figure(size: FundSize, venue: str) -> str:
-    """The cost curve with its 95 % band, the cheapest fund and the present one, as SVG."""
+def figure(size: FundSize, venue: str) -> Picture:
+    """The cost curve with its 95 % band, the cheapest fund and the present one."""
     fund, cost, low, high = size.curve.T
     tops = [v for v in (*cost, *high) if math.isfinite(v)]
     plot = Plot(
@@ -175,4 +175,5 @@ def figure(size: FundSize, venue: str) -> str:
     plot.vertical(size.need.estimate, "cheapest", "s2")
     if math.isfinite(size.present):
         plot.vertical(size.present, "now", "s1", row=1)
-    return str(plot.render())
+    see = "The lowest point of the curve is the cheapest fund; to its left losses cost more, to its right capital does."
+    return Picture(str(plot.render()), f"{venue}, {size.name}: cost of a fund", see)

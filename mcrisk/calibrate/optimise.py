@@ -125,7 +125,7 @@ def _tell(search: Any, trial: Any, outcome: Outcome | None, study: Calibration) 
     for k, item in enumerate((*study.objectives, *study.constraints)):
         kind = "objectives" if isinstance(item, Objective) else "constraints"
         known_metric(item.metric, outcome.table, f"{study.name}: {kind}, number {k + 1}")
-    kept = {o.metric for o in (*study.objectives, *study.constraints)}
+    kept = {*(o.metric for o in study.objectives), *(c.key for c in study.constraints)}
     trial.set_user_attr("values", {v.name: _value(trial, v) for v in study.variables})
     trial.set_user_attr("table", {name: list(outcome.table[name]) for name in sorted(kept)})
     trial.set_user_attr("missed", [missed(c, outcome.table) for c in study.constraints])
@@ -139,7 +139,12 @@ def _value(trial: Any, variable: Variable) -> Any:
 
 def missed(constraint: Constraint, table: dict[str, Interval]) -> float:
     """By how much the upper end of the interval exceeds the limit; `FAR` when the sample gives no upper end."""
-    upper = table[constraint.metric].upper
+    return short_of(constraint, table[constraint.key])
+
+
+def short_of(constraint: Constraint, found: Interval) -> float:
+    """The same for one number, wherever it was judged."""
+    upper = found.upper
     return FAR if math.isnan(upper) else upper - constraint.at_most
 
 
@@ -181,13 +186,27 @@ def choose(trials: Sequence[Trial], study: Calibration) -> tuple[Trial, list[Tri
             "relax that constraint, widen the bounds, or use more paths if its interval is wide",
         )  # fmt: skip
     front = pareto(possible, study.objectives)
+    return ranked(possible, front, study)[0], front
+
+
+def ranked(trials: Sequence[Trial], front: Sequence[Trial], study: Calibration) -> list[Trial]:
+    """Trials by preference: the nearest to the ideal point of `front` first."""
     columns = list(zip(*(costs(t, study.objectives) for t in front)))
     low, span = [min(c) for c in columns], [max(c) - min(c) or 1.0 for c in columns]
 
     def distance(trial: Trial) -> float:
         return math.hypot(*((c - a) / s for c, a, s in zip(costs(trial, study.objectives), low, span)))
 
-    return min(front, key=lambda t: (distance(t), t.number)), front
+    return sorted(trials, key=lambda t: (distance(t), t.number))
+
+
+def safest(trials: Sequence[Trial], study: Calibration) -> Trial:
+    """The trial whose constraints are met by most, each in terms of its limit."""
+
+    def worst(trial: Trial) -> float:
+        return max(m / max(abs(c.at_most), 1e-12) for m, c in zip(trial.missed, study.constraints))
+
+    return min(trials, key=lambda t: (worst(t), t.number))
 
 
 def _nearest(trials: Sequence[Trial], study: Calibration) -> str:
@@ -201,14 +220,16 @@ def _nearest(trials: Sequence[Trial], study: Calibration) -> str:
     parts = []
     for amount, c in zip(best.missed, study.constraints):
         if amount > 0:
-            found = best.table[c.metric]
+            found = best.table[c.key]
             how = "the sample gives no upper bound" if amount >= FAR else f"upper bound {found.upper:.4g}, {amount:.4g} too much"
-            parts.append(f"{c.metric} ≤ {c.at_most:g}: estimate {found.estimate:.4g}, {how}")
+            parts.append(f"{c.key} ≤ {c.at_most:g}: estimate {found.estimate:.4g}, {how}")
     return f"nearest is candidate {best.number}; " + "; ".join(parts)
 
 
 def fingerprint(study: Calibration, *models: Any) -> str:
     """Of everything a trial depends on; more trials continue the same study."""
-    plain = study.model_dump_json(exclude={"trials", "title", "held_out", "check_paths", "check_seed"})
+    free = {"trials", "title", "held_out", "check_paths", "check_seed", "confirm"}
+    words = {"variables": {"__all__": {"text", "percent"}}}
+    plain = study.model_dump_json(exclude=dict.fromkeys(free, True) | words)
     text = plain + "".join(model.model_dump_json(exclude={"scenarios"}) for model in models)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Tables, figures and pages of the calibration commands: printed, written as CSV, SVG and one Markdown page."""
+"""Tables and figures of the calibration commands: printed, written as CSV, SVG, Markdown and one offline page."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import csv
 import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mcrisk.report.format import NOT_RESOLVED, clean
+from mcrisk.report.render import write
 
 _STYLE = """<style>
 svg { background: #fff; font: 11px system-ui, "Helvetica Neue", Arial, "Liberation Sans", sans-serif; }
@@ -20,6 +21,37 @@ text { fill: #333; } .tick, .note, .value { font-size: 10px; } .axis { font-size
 .l.s3, .v.s3 { stroke: #b5578f; } .r.s0, .b.s0 { fill: #0072b2; } .r.s1, .b.s1 { fill: #c98500; }
 .r.s2, .b.s2 { fill: #008a65; } .r.s3 { fill: #b5578f; } .b { opacity: .18; } .bad { fill: #b23a08; } .q { fill: #59636d; }
 </style>"""
+
+
+class Range(str):
+    """A number with its interval as people read it; the numbers stay for pages that sort and for JSON."""
+
+    interval: tuple[float, float, float]
+
+    def __new__(cls, text: str, interval: Sequence[float]) -> Range:
+        made = super().__new__(cls, text)
+        made.interval = tuple(map(float, interval))
+        return made
+
+    @property
+    def exact(self) -> float | None:
+        """The number, where there is no doubt about it; else None."""
+        estimate, lower, upper = self.interval
+        return estimate if lower == estimate == upper else None
+
+
+def certain(text: str, value: float) -> Range:
+    """A number without an interval that is shown in its own way, e.g. in percent."""
+    return Range(text, (value, value, value))
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One chart: SVG element, title, one sentence that says what to see."""
+
+    svg: str
+    title: str
+    see: str
 
 
 @dataclass(frozen=True)
@@ -32,11 +64,13 @@ class Table:
     note: str = ""
 
     def csv(self) -> str:
-        """All digits; NaN is an empty field."""
+        """All digits; NaN is an empty field. A column of intervals becomes three: estimate, lower, upper."""
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(self.columns)
-        writer.writerows([_plain(value) for value in row] for row in self.rows)
+        wide = [any(isinstance(row[k], Range) and row[k].exact is None for row in self.rows) for k in range(len(self.columns))]
+        heads = [(title, f"{title} lower", f"{title} upper")[: 3 if w else 1] for title, w in zip(self.columns, wide)]
+        writer.writerow([name for head in heads for name in head])
+        writer.writerows([part for value, w in zip(row, wide) for part in _fields(value, w)] for row in self.rows)
         return out.getvalue()
 
     def markdown(self) -> str:
@@ -44,6 +78,13 @@ class Table:
         lines = [f"### {clean(self.title)}", "", _line(self.columns), _line("---" for _ in self.columns)]
         lines += [_line(shown(value) for value in row) for row in self.rows]
         return "\n".join(lines) + (f"\n\n{clean(self.note)}" if self.note else "") + "\n"
+
+
+def _fields(value: Any, wide: bool) -> list[Any]:
+    """The CSV fields of a cell."""
+    if not isinstance(value, Range):
+        return [_plain(value), "", ""] if wide else [_plain(value)]
+    return [_plain(float(end)) for end in value.interval] if wide else [_plain(value.interval[0])]
 
 
 def _plain(value: Any) -> Any:
@@ -66,13 +107,14 @@ def shown(value: Any) -> str:
         return NOT_RESOLVED
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
-    text = f"{value:,.0f}" if abs(value) >= 1e4 or isinstance(value, int) else f"{value:.4g}"
+    text = f"{value:,.0f}" if abs(value) >= 1e4 or isinstance(value, int) else f"{value:,.4g}"
     return text.replace("-", "−") if value < 0 else text
 
 
-def money_range(estimate: float, lower: float, upper: float) -> str:
+def money_range(estimate: float, lower: float, upper: float) -> Range:
     """`estimate [lower, upper]`; an unknown end is said in words."""
-    return f"{shown(float(estimate))} [{shown(float(lower))}, {shown(float(upper))}]"
+    text = f"{shown(float(estimate))} [{shown(float(lower))}, {shown(float(upper))}]"
+    return Range(text, (estimate, lower, upper))
 
 
 def standalone(svg: str) -> str:
@@ -82,26 +124,59 @@ def standalone(svg: str) -> str:
     return head[:cut] + _STYLE + head[cut:] + "\n"
 
 
-def write_page(
-    folder: Path, name: str, title: str, text: str, tables: Sequence[Table], figures: Mapping[str, str]
-) -> list[Path]:
-    """Write `name.md`, one CSV per table and one SVG per figure into `folder`; returns the files.
+@dataclass(frozen=True)
+class Findings:
+    """What a command found: the answer (its first line is the headline), tables, figures by file stem.
 
-    Args:
-        figures: file stem → SVG element.
+    The first `main` tables are printed and open on the page; the others are files, and folded there. None = all.
     """
+
+    command: str
+    title: str
+    text: str
+    tables: Sequence[Table]
+    figures: Mapping[str, Picture] = field(default_factory=dict)
+    main: int | None = None
+
+    @property
+    def lines(self) -> list[str]:
+        return [line for line in self.text.splitlines() if line.strip()]
+
+    def as_data(self) -> dict[str, Any]:
+        """Plain values for `--json`: rows by column, intervals as {estimate, lower, upper}."""
+        tables = [
+            {"title": t.title, "rows": [dict(zip(t.columns, map(_data, row))) for row in t.rows], "note": t.note}
+            for t in self.tables
+        ]
+        return {"command": self.command, "title": self.title, "answer": self.lines, "tables": tables}
+
+
+def _data(value: Any) -> Any:
+    if isinstance(value, Range):
+        return value.exact if value.exact is not None else dict(zip(("estimate", "lower", "upper"), value.interval))
+    return clean(value) if isinstance(value, str) else value
+
+
+def slug(title: str) -> str:
+    """A file's or an anchor's name."""
+    return "".join(c if c.isalnum() else "-" for c in title.lower()).strip("-")[:60]
+
+
+def write_page(folder: Path, found: Findings) -> list[Path]:
+    """Write `COMMAND.html`, `COMMAND.md`, one CSV per table and one SVG per figure into `folder`; returns the files."""
+    from mcrisk.calibrate.pages import to_html
+
     folder.mkdir(parents=True, exist_ok=True)
-    files = []
-    for table in tables:
-        stem = "".join(c if c.isalnum() else "-" for c in table.title.lower()).strip("-")[:60]
-        files.append(_put(folder / f"{name}-{stem}.csv", table.csv()))
-    for stem, svg in figures.items():
-        files.append(_put(folder / f"{name}-{stem}.svg", standalone(svg)))
-    pictures = [f"![{stem}]({name}-{stem}.svg)\n" for stem in figures]
-    body = "\n".join([f"# {clean(title)}\n", text.strip() + "\n", *(t.markdown() for t in tables), *pictures])
-    return [_put(folder / f"{name}.md", body), *files]
+    name, files = found.command, []
+    for table in found.tables:
+        files.append(_put(folder / f"{name}-{slug(table.title)}.csv", table.csv()))
+    for stem, picture in found.figures.items():
+        files.append(_put(folder / f"{name}-{stem}.svg", standalone(picture.svg)))
+    pictures = [f"![{clean(p.title)}]({name}-{stem}.svg)\n\n{clean(p.see)}\n" for stem, p in found.figures.items()]
+    text = "\n\n".join(map(clean, found.lines))
+    body = "\n".join([f"# {clean(found.title)}\n", text + "\n", *pictures, *(t.markdown() for t in found.tables)])
+    return [_put(folder / f"{name}.html", to_html(found)), _put(folder / f"{name}.md", body), *files]
 
 
 def _put(file: Path, text: str) -> Path:
-    file.write_text(text, encoding="utf-8")
-    return file
+    return write(file, text)

@@ -7,15 +7,18 @@ and fresh draws) stand side by side; where they exclude each other, the search f
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from mcrisk.calibrate import optimise as search
+from mcrisk.calibrate import survival
 from mcrisk.calibrate.decision import Check, Decision
-from mcrisk.calibrate.fields import differences
-from mcrisk.calibrate.output import Table, shown
+from mcrisk.calibrate.fields import differences, read
+from mcrisk.calibrate.output import Picture, Range, Table, certain, shown
 from mcrisk.calibrate.words import name_of, range_of, text_of
-from mcrisk.config.study import Calibration, Constraint, paths_for
+from mcrisk.config.study import Calibration, Variable
 from mcrisk.config.venue import Note, Venue
-from mcrisk.report.svg import Plot, linear, text_at
+from mcrisk.report import format as fmt
+from mcrisk.report.svg import Plot, linear
 from mcrisk.risk.intervals import Interval, paired_difference
 
 
@@ -25,62 +28,65 @@ def metrics_of(study: Calibration) -> list[str]:
     return list(dict.fromkeys([*(o.metric for o in study.objectives), *(c.metric for c in study.constraints)]))
 
 
+def keys_of(study: Calibration) -> list[str]:
+    """The same with the scenarios of constraints, as the tables of candidates have them."""
+    return list(dict.fromkeys([*(o.metric for o in study.objectives), *(c.key for c in study.constraints)]))
+
+
 def question(study: Calibration) -> str:
     """What was asked."""
     wanted = [f"{'the least' if o.direction == 'minimize' else 'the most'} {name_of(o.metric)}" for o in study.objectives]
-    limits = [f"{name_of(c.metric)} ≤ {text_of(c.metric, c.at_most)}" for c in study.constraints]
+    limits = [f"{name_of(c.key)} ≤ {text_of(c.metric, c.at_most)}" for c in study.constraints]
     such = f", such that {' and '.join(limits)} at the upper end of its 95 % interval" if limits else ""
     return f"Asked for {study.venue}: {' and '.join(wanted)}{such}."
 
 
+def value_of(variable: Variable, value: Any) -> Range | Any:
+    """One decision as people read it."""
+    if variable.percent:
+        return certain(fmt.percent(value), value)
+    return certain(f"× {shown(float(value))}", value) if variable.scale else value
+
+
+def values_text(study: Calibration, trial: search.Trial, present: Venue | None = None) -> str:
+    """The decisions of a candidate in words; with `present`, what is there now behind those that replace it."""
+    parts = []
+    for v in study.variables:
+        now = f" (now {shown(value_of(v, read(present, v.fields[0])[0]))})" if present is not None and not v.scale else ""
+        parts.append(f"{v.text or v.name} {shown(value_of(v, trial.values[v.name]))}{now}")
+    return ", ".join(parts)
+
+
 def summary(decision: Decision) -> str:
-    """The recommendation in words: what to do, what it costs, whether it held, what it rests on."""
-    study, fresh = decision.study, decision.checks[1]
-    values = ", ".join(
-        f"{v.name} {'× ' if v.scale else ''}{shown(decision.best.values[v.name])}" for v in study.variables
-    )  # fmt: skip
-    lines = [question(study), f"Recommended: candidate {decision.best.number} of {len(decision.trials)}: {values}."]
+    """The recommendation in words: what to do and whether it held; what it costs, what it rests on."""
+    study, fresh = decision.study, next(c for c in decision.checks if not c.tuned)
+    lines = [f"Recommended for {study.venue}: {values_text(study, decision.best, decision.present)}. {survival.headline(decision)}"]
+    lines += [f"{question(study)} Answer: candidate {decision.best.number} of {len(decision.trials)}."]
     for objective in study.objectives:
         a, b = (side.table[objective.metric] for side in (fresh.chosen, fresh.present))
         text = name_of(objective.metric)
         lines.append(f"{text[0].upper() + text[1:]}: {range_of(objective.metric, a)}, now {range_of(objective.metric, b)}.")
-    for constraint in study.constraints:
-        lines.append(_verdict_line(decision, constraint))
+    lines += survival.limits(decision) + survival.fallback(decision, values_text(study, decision.fallback.trial)
+                                                           if decision.fallback else "")  # fmt: skip
     lines += [decision.assumption] if decision.assumption else []
     lines.append(
-        f"Tuned on {study.scenario}, {study.paths:,} paths per candidate on common draws; checked on {study.check_paths:,} paths "
-        "of another seed, which draws other accounts, too."
+        f"Tuned on {' and '.join(study.judged)}, {study.paths:,} paths per candidate on common draws; {_confirmation(decision)}"
+        f"checked on {study.check_paths:,} paths of another seed, which draws other accounts, too."
     )
     lines += _at_the_edge(decision) + _fitted_to_draws(decision) + _separation(decision)
     return "\n".join(lines)
 
 
-def _verdict_line(decision: Decision, constraint: Constraint) -> str:
-    """Whether a limit holds where the answer was not tuned; where not, how far, or how many paths would show it."""
-    metric, limit = constraint.metric, text_of(constraint.metric, constraint.at_most)
-    now = range_of(metric, decision.checks[1].present.table[metric])
-    failed = [c for c in decision.checks[1:] if search.missed(constraint, c.chosen.table) > 0]
-    text = name_of(metric)
-    text = f"{text[0].upper() + text[1:]} ≤ {limit}"
-    if not failed:
-        return f"{text}: shown on fresh draws and wherever it was checked. Now {now}."
-    return f"{text}: not shown for {'; '.join(_shortfall(decision.study, constraint, c) for c in failed)}. Now {now}."
-
-
-def _shortfall(study: Calibration, constraint: Constraint, check: Check) -> str:
-    found = check.chosen.table[constraint.metric]
-    if not found.estimate < constraint.at_most:
-        return f"{check.place} ({range_of(constraint.metric, found)}: broken)"
-    need = paths_to_show(found, constraint, study.check_paths)
-    return f"{check.place} ({range_of(constraint.metric, found)}: about {need:,} paths would show it, if the estimate is right)"
-
-
-def paths_to_show(found: Interval, constraint: Constraint, paths: int) -> int:
-    """How many paths bring the upper end below the limit, if the estimate (below it) stays: half-widths fall as 1/√n."""
-    if found.estimate == 0 and constraint.metric.startswith("p_"):
-        return paths_for(constraint.at_most)
-    ratio = (found.upper - found.estimate) / (constraint.at_most - found.estimate)
-    return math.ceil(paths * ratio**2) if math.isfinite(ratio) else 4 * paths
+def _confirmation(decision: Decision) -> str:
+    """What the confirmation did, as part of a sentence."""
+    down = ", ".join(str(t.number) for t in decision.turned_down)
+    if decision.confirmed is None:
+        return ""
+    if decision.confirmed:
+        before = f", after candidates {down} had failed there" if down else ""
+        return f"confirmed on {decision.study.check_paths:,} paths of a second seed{before}; "
+    count = len(decision.turned_down) + 1
+    return f"none of the {count} best candidates could be confirmed on {decision.study.check_paths:,} paths of a second seed; "
 
 
 def _at_the_edge(decision: Decision) -> list[str]:
@@ -98,7 +104,7 @@ def _at_the_edge(decision: Decision) -> list[str]:
 
 def _fitted_to_draws(decision: Decision) -> list[str]:
     """Estimates that do not survive other draws; what is certain (margin of a given book) only moves with the book."""
-    tuned, fresh = decision.checks[0].chosen.table, decision.checks[1].chosen.table
+    tuned, fresh = (next(c for c in decision.checks if c.tuned is word).chosen.table for word in (True, False))
     return [
         f"Over-fitted: {name_of(m)} was {range_of(m, tuned[m])} on the tuned draws, {range_of(m, fresh[m])} on fresh ones."
         for m in metrics_of(decision.study)
@@ -111,7 +117,8 @@ def _separation(decision: Decision) -> list[str]:
     metric = decision.study.objectives[0].metric
     if decision.runner_up is None or metric not in decision.runner_up.samples:
         return []
-    gap = paired_difference(decision.checks[1].chosen.samples[metric], decision.runner_up.samples[metric])
+    fresh = next(c for c in decision.checks if not c.tuned)
+    gap = paired_difference(fresh.chosen.samples[metric], decision.runner_up.samples[metric])
     if gap.lower > 0 or gap.upper < 0 or gap.estimate == 0:
         return []
     if math.isnan(gap.upper):
@@ -142,20 +149,22 @@ def diff_table(decision: Decision) -> Table:
 
 def front_table(decision: Decision) -> Table:
     """The Pareto front: values, objectives and constraints with intervals."""
-    study, names = decision.study, [v.name for v in decision.study.variables]
-    metrics = metrics_of(study)
+    study, names = decision.study, [v.text or v.name for v in decision.study.variables]
+    keys, down = keys_of(study), {t.number for t in decision.turned_down}
+    shown_ = decision.front if decision.best in decision.front else [*decision.front, decision.best]
     rows = tuple(
-        (f"{t.number}{' ← chosen' if t is decision.best else ''}", *(t.values[n] for n in names),
-         *(range_of(m, t.table[m]) for m in metrics))
-        for t in decision.front
+        (f"{t.number}{' ← chosen' if t is decision.best else ' (not confirmed)' if t.number in down else ''}",
+         *(value_of(v, t.values[v.name]) for v in study.variables), *(range_of(key, t.table[key]) for key in keys))
+        for t in shown_
     )  # fmt: skip
-    note = "Candidates that meet every constraint and that no other beats in every objective. 95 % intervals."
-    return Table("Pareto front", ("candidate", *names, *map(name_of, metrics)), rows, note)
+    note = "Candidates that meet every constraint and that no other beats in every objective, as the search saw them"
+    note += ", and the chosen one" if len(shown_) > len(decision.front) else ""
+    return Table("Pareto front", ("candidate", *names, *map(name_of, keys)), rows, f"{note}. 95 % intervals.")
 
 
 def trials_table(decision: Decision) -> Table:
     """Every candidate that was judged, metrics under their own names."""
-    names, metrics = [v.name for v in decision.study.variables], metrics_of(decision.study)
+    names, metrics = [v.name for v in decision.study.variables], keys_of(decision.study)
     columns = ("candidate", *names, *(f"{m} {end}" for m in metrics for end in ("estimate", "lower", "upper")), "feasible")
     rows = tuple(
         (t.number, *(t.values[n] for n in names), *(x for m in metrics for x in t.table[m]), t.feasible)
@@ -172,26 +181,26 @@ def checks_table(decision: Decision) -> Table:
             a, b = check.chosen.table[metric], check.present.table[metric]
             pair = [check.chosen.samples.get(metric), check.present.samples.get(metric)]
             gap = paired_difference(*pair) if pair[0] is not None else Interval(*[a.estimate - b.estimate] * 3)
-            row = (range_of(metric, a), range_of(metric, b), range_of(metric, gap), _verdict(decision, metric, a))
+            row = (range_of(metric, a), range_of(metric, b), range_of(metric, gap), _verdict(decision, check, metric))
             rows.append((check.place, name_of(metric), *row))
     note = "95 % intervals; the difference is paired on common draws. Constraints are judged at the upper end."
     columns = ("where", "number", "recommended", "now", "difference", "limit")
     return Table("Does it hold elsewhere", columns, tuple(rows), note)
 
 
-def _verdict(decision: Decision, metric: str, found: Interval) -> str:
-    limit = next((c for c in decision.study.constraints if c.metric == metric), None)
+def _verdict(decision: Decision, check: Check, metric: str) -> str:
+    limit = next((c for c in decision.study.limits_in(check.scenario) if c.metric == metric), None)
     if limit is None:
         return ""
-    met = search.missed(limit, {metric: found}) <= 0
-    word = "met" if met else "broken" if found.estimate > limit.at_most else "not shown"
+    found = check.chosen.table[metric]
+    word = "met" if search.short_of(limit, found) <= 0 else "broken" if found.estimate > limit.at_most else "not shown"
     return f"≤ {text_of(metric, limit.at_most)}: {word}"
 
 
-def figure(decision: Decision) -> str | None:
-    """Candidates in the plane of two objectives (or of objective and first constraint), as SVG; None with fewer."""
+def figure(decision: Decision) -> Picture | None:
+    """Candidates in the plane of two objectives (or of objective and first constraint); None with fewer."""
     study = decision.study
-    names = list(dict.fromkeys([*(o.metric for o in study.objectives), *(c.metric for c in study.constraints)]))[:2]
+    names = keys_of(study)[:2]
     points = [(t, *(t.table[name].estimate for name in names)) for t in decision.trials]
     points = [point for point in points if len(point) == 3 and all(map(math.isfinite, point[1:]))]
     if len(names) < 2 or not points:
@@ -206,5 +215,5 @@ def figure(decision: Decision) -> str | None:
         radius = 6 if trial is decision.best else 4
         plot.shapes.append(f'<circle class="r {style}" cx="{plot.px(x)}" cy="{plot.py(y)}" r="{radius}"/>')
     plot.text(*(decision.best.table[name].estimate for name in names), "chosen", dx=8, dy=-6)
-    plot.front.append(text_at(plot.left, 14, "green: chosen · blue: front · amber: allowed · red: constraint missed", "note"))
-    return str(plot.render())
+    see = "Green: chosen. Blue: the front, which no other candidate beats. Amber: allowed. Red: a constraint is missed."
+    return Picture(str(plot.render()), "Every candidate", see)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.stats import qmc
 
 from mcrisk.calibrate.evaluate import Runner, known_metric
-from mcrisk.calibrate.output import Table, shown
+from mcrisk.calibrate.output import Picture, Table, shown
 from mcrisk.calibrate.words import name_of, text_of
 from mcrisk.calibrate.world import job_at
 from mcrisk.config.run import RunConfig
@@ -163,7 +163,7 @@ def _end(ray: Ray) -> tuple[float, ...]:
     return ray.shares if ray.breaks else ray.direction
 
 
-def figure(study: ReverseStress, rays: Sequence[Ray]) -> str | None:
+def figure(study: ReverseStress, rays: Sequence[Ray]) -> Picture | None:
     """Map of the boundary over the two inputs in whose plane most rays break; None with one input or no crossing."""
     planes = {
         pair: [r for r in rays if r.breaks and not any(d for k, d in enumerate(r.direction) if k not in pair)]
@@ -184,4 +184,5 @@ def figure(study: ReverseStress, rays: Sequence[Ray]) -> str | None:
     if len(points) > 1:
         middle = points[len(points) // 2]
         plot.text(*middle, "broken beyond", dx=8, dy=-6)
-    return str(plot.render())
+    see = "Towards the lower left the limit holds, beyond the line it breaks. Other inputs stay harmless."
+    return Picture(str(plot.render()), f"Where the limit breaks: {_name(x)} and {_name(y)}", see)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcrisk.calibrate.evaluate import Job, Outcome, Runner, known_metric
-from mcrisk.calibrate.output import Table, shown
+from mcrisk.calibrate.output import Picture, Table, shown
 from mcrisk.calibrate.world import job_at
 from mcrisk.config.run import RunConfig
 from mcrisk.config.study import Sensitivity
@@ -85,8 +85,8 @@ def _around(value: float, half: float) -> tuple[float, float, float]:
     return float(value), float(value - half), float(value + half)
 
 
-def heat_map(study: Sensitivity, run: RunConfig, compute: Runner) -> tuple[Table, str]:
-    """The metric over two inputs: a table and an SVG."""
+def heat_map(study: Sensitivity, run: RunConfig, compute: Runner) -> tuple[Table, Picture]:
+    """The metric over two inputs: a table and a chart."""
     known = {item.name: item for item in study.inputs}
     pair, shares = [known[name] for name in study.map], np.linspace(0.0, 1.0, study.map_steps)
     points = [(a, b) for a in shares for b in shares]
@@ -99,7 +99,7 @@ def heat_map(study: Sensitivity, run: RunConfig, compute: Runner) -> tuple[Table
     return table, draw_map(values, pair[0], pair[1], study.metric)
 
 
-def draw_map(values: Array, x: object, y: object, title: str) -> str:
+def draw_map(values: Array, x: object, y: object, title: str) -> Picture:
     """Cells [x, y] shaded by value, with the number in each."""
     n, low, span = len(values), float(np.nanmin(values)), float(np.ptp(values)) or 1.0
     steps = np.linspace(0.0, 1.0, n)
@@ -113,7 +113,7 @@ def draw_map(values: Array, x: object, y: object, title: str) -> str:
                 f'width="{plot.px(i + 1) - plot.px(i):.1f}" height="{plot.py(j) - plot.py(j + 1):.1f}"/>'
             )
             plot.text(i + 0.5, j + 0.5, shown(float(values[i, j])), "value", "middle", dy=4)
-    return str(plot.render())
+    return Picture(str(plot.render()), f"{x.name} against {y.name}", f"The darker a cell, the larger {title}.")
 
 
 def tornado_table(study: Sensitivity, base: Interval, bars: Sequence[Bar]) -> Table:
@@ -124,7 +124,7 @@ def tornado_table(study: Sensitivity, base: Interval, bars: Sequence[Bar]) -> Ta
     return Table(f"One input at a time, {study.metric}", columns, rows, note)
 
 
-def tornado_figure(study: Sensitivity, bars: Sequence[Bar]) -> str:
+def tornado_figure(study: Sensitivity, bars: Sequence[Bar]) -> Picture:
     """Two bars per input, its low end above its high end, with whiskers for the intervals."""
     ends = [abs(v) for bar in bars for v in (*bar.at_low, *bar.at_high) if v == v]
     reach = max(ends, default=0.0) * 1.05 or 1.0
@@ -141,4 +141,5 @@ def tornado_figure(study: Sensitivity, bars: Sequence[Bar]) -> str:
             if effect.resolved:
                 plot.line([effect.lower, effect.upper], [y + shift, y + shift], "q v")
         plot.front.append(text_at(plot.left - 8, plot.py(y) + 4, bar.name, "tick", "end"))
-    return str(plot.render())
+    see = "The longest bars on top: what the number depends on most. Dashed: 95 % intervals of the paired change."
+    return Picture(str(plot.render()), "One input at a time", see)

@@ -91,7 +91,7 @@ def load_study(reference: str, overrides: Overrides = ()) -> tuple[Calibration, 
     """
     kind = "calibrations"
     study = load_model(Calibration, kind, reference, overrides)
-    run = run_of(kind, reference, study, (study.venue,), (study.scenario, *study.held_out))
+    run = run_of(kind, reference, study, (study.venue,), (*study.judged, *study.held_out))
     venue = run.venues[0]
     plain = venue.model_dump(mode="json")
     for k, variable in enumerate(study.variables):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 
-from mcrisk.calibrate.output import money_range, shown
+from mcrisk.calibrate.output import Range, certain, money_range, shown
+from mcrisk.config.study import AT
 from mcrisk.report import format as fmt
 from mcrisk.risk.intervals import Interval
 
 TEXTS = {
     "initial_margin": "initial margin required, of open interest",
-    "equity_posted": "equity that accounts post, of open interest",
+    "equity_posted": "equity that accounts post (both sides), of open interest",
     "fund_size": "insurance fund, of open interest",
     "avoidable_liquidation": "liquidated notional on paths without reset or cancellation, of open interest",
     "winners_haircut_mean": "share of winners' profit taken by ADL and settlement cuts, mean",
@@ -28,12 +29,16 @@ _SHARES = ("initial_margin", "equity_posted", "fund_size", "avoidable_liquidatio
 
 
 def name_of(metric: str) -> str:
-    """A metric as people call it."""
+    """A metric as people call it, with the scenario it is judged in where it has one."""
+    metric, at, scenario = metric.partition(AT)
+    if at:
+        return f"{name_of(metric)} in {scenario}"
     return TEXTS.get(metric, metric.replace("_of_oi", ", of open interest").replace("_", " "))
 
 
 def is_share(metric: str) -> bool:
     """Whether a metric is a fraction and is shown in percent."""
+    metric = metric.partition(AT)[0]
     return metric in _SHARES or metric.startswith(("p_", "paid_by_", "mark_index_gap")) or metric.endswith("_of_oi")
 
 
@@ -42,11 +47,11 @@ def text_of(metric: str, value: float) -> str:
     return fmt.percent(value) if is_share(metric) else shown(float(value))
 
 
-def range_of(metric: str, found: Interval) -> str:
+def range_of(metric: str, found: Interval) -> Range:
     """`estimate [lower, upper]`; a number that is certain has no brackets."""
     if found.lower == found.upper == found.estimate:
-        return text_of(metric, found.estimate)
+        return certain(text_of(metric, found.estimate), found.estimate)
     if not is_share(metric):
         return money_range(*found)
     ends = [fmt.NOT_RESOLVED if math.isnan(end) else fmt.percent(end) for end in found[1:]]
-    return f"{fmt.percent(found.estimate)} [{', '.join(ends)}]"
+    return Range(f"{fmt.percent(found.estimate)} [{', '.join(ends)}]", found)

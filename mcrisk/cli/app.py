@@ -12,10 +12,12 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from functools import cache
 from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.exceptions import TyperException
+from typer.main import get_command
 
 from mcrisk.cli import (
     calibrations,
@@ -99,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def execute(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; all messages go to standard error."""
     try:
-        code = app(args=_verbose_first(list(arguments) if arguments is not None else sys.argv[1:]), standalone_mode=False)
+        code = _command()(args=_verbose_first(list(arguments) if arguments is not None else sys.argv[1:]), standalone_mode=False)
         if code == Interrupted.exit_code:  # what typer makes of Ctrl-C, without a word
             return _say(_INTERRUPTED)
         return code if isinstance(code, int) else 0
@@ -117,6 +119,12 @@ def execute(arguments: Sequence[str] | None = None) -> int:
         return 1
     except Exception as error:
         return _unexpected(error)
+
+
+@cache
+def _command() -> Any:
+    """The click command behind `app`. Built once a process: typer reads every signature anew, a quarter of a second each time."""
+    return get_command(app)
 
 
 def _verbose_first(arguments: list[str]) -> list[str]:

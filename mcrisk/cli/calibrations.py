@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mcrisk.cli.options import RunArgument
+from mcrisk.cli.answer import Answer
+from mcrisk.cli.options import JsonOption, QuietOption, RunArgument
+from mcrisk.cli.terminal import console
 from mcrisk.errors import InputError, printable
 
 if TYPE_CHECKING:
-    from mcrisk.calibrate.output import Table
+    from mcrisk.calibrate.output import Findings, Table
 
 OutOption = Annotated[
-    Path | None, typer.Option("--out", metavar="DIR", help="Folder for a Markdown page, CSV tables and SVG figures.")
+    Path | None, typer.Option("--out", metavar="DIR", help="Folder for the page (HTML and Markdown), CSV tables and SVG figures.")
 ]
 
 
@@ -26,24 +28,25 @@ def register(app: typer.Typer) -> None:
     app.command("fit", rich_help_panel="Decide")(fit)
 
 
-def conclude(
-    name: str, title: str, text: str, tables: Sequence[Table], figures: Mapping[str, str], out: Path | None,
-    printed: int | None = None,
-) -> None:  # fmt: skip
-    """Print the first `printed` tables and the text; write everything when a folder is given."""
-    from mcrisk.cli.terminal import console
+def conclude(found: Findings, out: Path | None, answer: Answer, more: Sequence[Path] = ()) -> None:
+    """Answer in words and tables, or as JSON; write pages, tables and figures when a folder is given.
 
+    `more` are files that were written already.
+    """
     screen = console()
-    for table in tables[:printed]:
+    for table in found.tables[: found.main] if answer.for_people else ():
         screen.print(_rich(table))
         if table.note:
             screen.print(printable(table.note), style="dim", markup=False, highlight=False)
-    typer.echo(f"\n{printable(text)}" if "\n" not in text else "\n" + "\n".join(map(printable, text.splitlines())))
+    answer.say("")
+    for line in found.lines:
+        answer.say(line)
+    files: list[Path] = []
     if out is not None:
         from mcrisk.calibrate.output import write_page
 
-        for file in write_page(out, name, title, text, tables, figures):
-            typer.echo(f"wrote {printable(file)}")
+        files = write_page(out, found)
+    answer.give(found.as_data() | {"files": answer.wrote([*files, *more])})
 
 
 def _rich(table: Table):
@@ -89,9 +92,12 @@ def size_fund(
         float, typer.Option("--penalty", metavar="κ", help="Cost of one unit of loss that the fund cannot pay.")
     ] = 10.0,
     out: OutOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """The cheapest insurance fund: the quantile of the deficit at 1 − r/κ, with its cost curve."""
     from mcrisk.calibrate import fund_size as sizing
+    from mcrisk.calibrate.output import Findings
     from mcrisk.cli import checks
     from mcrisk.cli.results import existing
     from mcrisk.report.source import Run
@@ -131,7 +137,8 @@ def size_fund(
         "that would have paid everything on a path, so that nobody was auto-deleveraged, cut or left unpaid. Judge by "
         "the upper end of the interval. The deficit was measured with the present fund in place."
     )
-    conclude("size-fund", "Size of the insurance fund", text, [*tables, *curves], figures, out, len(tables))
+    found = Findings("size-fund", "Size of the insurance fund", text, [*tables, *curves], figures, len(tables))
+    conclude(found, out, Answer(as_json, quiet))
 
 
 def backtest(
@@ -140,16 +147,19 @@ def backtest(
     ],
     level: Annotated[float, typer.Option("--level", help="Coverage that margin or VaR claims.")] = 0.99,
     out: OutOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Test a margin or VaR history: coverage, independence, traffic light, expected shortfall, procyclicality."""
     from mcrisk.calibrate.history import backtest as test
     from mcrisk.calibrate.history import read_history
+    from mcrisk.calibrate.output import Findings
     from mcrisk.cli import checks
 
     if out is not None:
         checks.writable(out)
     tables, text = test(read_history(history), level)
-    conclude("backtest", "Backtest of margin", text, tables, {}, out)
+    conclude(Findings("backtest", "Backtest of margin", text, tables), out, Answer(as_json, quiet))
 
 
 def adl_lab(
@@ -165,12 +175,15 @@ def adl_lab(
     maintenance: Annotated[float, typer.Option("--maintenance", help="Maintenance rate, of notional.")] = 0.05,
     volatility: Annotated[float, typer.Option("--volatility", help="Annual, for the next hour's shock.")] = 3.0,
     out: OutOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Divide one loss under every ADL policy. Without ACCOUNTS: a made-up book as of 10 October 2025."""
     import math
 
     from mcrisk.calibrate import adl_lab as lab
     from mcrisk.calibrate.adl_policies import POLICIES
+    from mcrisk.calibrate.output import Findings
     from mcrisk.cli import checks
 
     limits = (("--fund", fund, math.inf), ("--lot", lot, math.inf), ("--cap", cap, 1.0),
@@ -185,8 +198,9 @@ def adl_lab(
     book = lab.read_lab_book(accounts, mark, maintenance) if accounts is not None else lab.october_book()
     wanted = tuple(p.strip() for p in policies.split(",") if p.strip()) if policies else POLICIES
     outcomes = lab.compare(book, fund, wanted, lot=lot, cap=cap, volatility=volatility)
-    text = lab.facts(book, fund)
-    conclude("adl-lab", "ADL policies compared", text, lab.tables(outcomes), {"taken": lab.figure(outcomes)}, out)
+    text = f"{lab.answer(outcomes)}\n{lab.facts(book, fund)}"
+    found = Findings("adl-lab", "ADL policies compared", text, lab.tables(outcomes), {"taken": lab.figure(outcomes)})
+    conclude(found, out, Answer(as_json, quiet))
 
 
 def fit(
@@ -210,8 +224,11 @@ def fit(
     name: Annotated[str, typer.Option("--name", help="Name of the fitted models.")] = "fitted",
     resamples: Annotated[int, typer.Option("--resamples", help="Bootstrap replicates behind the intervals.")] = 60,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the YAML files and tables.")] = Path("fit"),
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Fit a price model, a liquidity model and life-cycle priors to data, with the uncertainty of every parameter."""
+    from mcrisk.calibrate.output import Findings
     from mcrisk.cli import checks
 
     checks.writable(out)
@@ -228,9 +245,8 @@ def fit(
         "The intervals are part of the result: with a few weeks of data or a handful of events they are wide. "
         f"Use with {' and '.join(uses)}; `parameters: bootstrap` carries the uncertainty into a run."
     )
-    conclude("fit", "Fitted models", text, [*tables, *more], {}, out, len(tables))
-    for file in written:
-        typer.echo(f"wrote {printable(file)}")
+    found = Findings("fit", "Fitted models", text, [*tables, *more], main=len(tables))
+    conclude(found, out, Answer(as_json, quiet), written)
 
 
 Found = tuple[list["Table"], list[Path], list[str]]  # tables, files, how to use them

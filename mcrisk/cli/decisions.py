@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from mcrisk.cli.options import SetOption, overrides
-from mcrisk.errors import printable
+from mcrisk.cli.answer import Answer
+from mcrisk.cli.options import JsonOption, QuietOption, SetOption, overrides
 
 StudyArgument = Annotated[
     str, typer.Argument(metavar="CONFIG", help="YAML file, or the name of a shipped study (configs/calibrations).")
@@ -46,12 +46,15 @@ def calibrate(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Results and trials; default calibrations/NAME.")
     ] = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Search a venue's fields for the best rulebook. The same command again continues one that was interrupted."""
     from mcrisk.calibrate import decision as deciding
     from mcrisk.calibrate import recommendation as page
     from mcrisk.calibrate.evaluate import runner
     from mcrisk.calibrate.models import write_model
+    from mcrisk.calibrate.output import Findings
     from mcrisk.calibrate.study import load_study
     from mcrisk.cli import checks
     from mcrisk.cli.calibrations import conclude
@@ -60,23 +63,26 @@ def calibrate(
     folder = out if out is not None else Path("calibrations") / study.name
     checks.writable(folder)
     with runner(workers, scheduler) as compute:
-        found = deciding.decide(study, run, venue, compute, folder / "trials.log", progress)
+        found = deciding.decide(study, run, venue, compute, folder / "trials.log", None if quiet else progress)
     tables = [page.diff_table(found), page.front_table(found), page.checks_table(found)]
     picture = page.figure(found)
     figures = {"candidates": picture} if picture else {}
     title = study.title or f"Calibration {study.name}"
-    conclude("calibration", title, page.summary(found), [*tables, page.trials_table(found)], figures, folder, 3)
-    typer.echo(f"wrote {printable(write_model(folder, page.rulebook(found)))}")
+    folder.mkdir(parents=True, exist_ok=True)
+    said = Findings("calibration", title, page.summary(found), [*tables, page.trials_table(found)], figures, len(tables))
+    conclude(said, folder, Answer(as_json, quiet), [write_model(folder, page.rulebook(found))])
 
 
 def reverse_stress(
     config: StudyArgument, paths: PathsOption = None, workers: WorkersOption = 1, scheduler: SchedulerOption = None,
     settings: SetOption = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Default calibrations/NAME.")] = None,
+    as_json: JsonOption = False, quiet: QuietOption = False,
 ) -> None:  # fmt: skip
     """The mildest combination of shocks that breaks a limit, and the boundary around it."""
     from mcrisk.calibrate import reverse
     from mcrisk.calibrate.evaluate import runner
+    from mcrisk.calibrate.output import Findings
     from mcrisk.calibrate.world import load_world
     from mcrisk.cli import checks
     from mcrisk.cli.calibrations import conclude
@@ -89,17 +95,20 @@ def reverse_stress(
         rays = reverse.boundary(study, run, compute)
     picture = reverse.figure(study, rays)
     title, figures = study.title or "Reverse stress", {"boundary": picture} if picture else {}
-    conclude("reverse-stress", title, reverse.sentence(study, rays), [reverse.table(study, rays)], figures, folder)
+    found = Findings("reverse-stress", title, reverse.sentence(study, rays), [reverse.table(study, rays)], figures)
+    conclude(found, folder, Answer(as_json, quiet))
 
 
 def sensitivity(
     config: StudyArgument, paths: PathsOption = None, workers: WorkersOption = 1, scheduler: SchedulerOption = None,
     settings: SetOption = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Default calibrations/NAME.")] = None,
+    as_json: JsonOption = False, quiet: QuietOption = False,
 ) -> None:  # fmt: skip
     """What a number depends on: one input at a time, Sobol indices, and a map of two inputs."""
     from mcrisk.calibrate import sensitivity as study_of
     from mcrisk.calibrate.evaluate import runner
+    from mcrisk.calibrate.output import Findings
     from mcrisk.calibrate.world import load_world
     from mcrisk.cli import checks
     from mcrisk.cli.calibrations import conclude
@@ -122,7 +131,7 @@ def sensitivity(
         f"{largest.name}: {largest.at_low.estimate:+.3g} at {largest.low:g}, {largest.at_high.estimate:+.3g} at "
         f"{largest.high:g}."
     )
-    conclude("sensitivity", study.title or "Sensitivity", text, tables, figures, folder)
+    conclude(Findings("sensitivity", study.title or "Sensitivity", text, tables, figures), folder, Answer(as_json, quiet))
 
 
 def compare_designs(
@@ -136,10 +145,13 @@ def compare_designs(
     scheduler: SchedulerOption = None,
     settings: SetOption = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Default calibrations/NAME-designs.")] = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """The same company and accounts under different rulebooks: paired differences and a one-page answer."""
     from mcrisk.calibrate import designs
     from mcrisk.calibrate.evaluate import runner
+    from mcrisk.calibrate.output import Findings
     from mcrisk.cli import checks
     from mcrisk.cli.calibrations import conclude, pick
     from mcrisk.config import kinds
@@ -157,4 +169,5 @@ def compare_designs(
         found = designs.compare(asked, compute)
     tables = [designs.differences_table(found), *(designs.table(found, s) for s in found.scenarios)]
     text = "\n".join(filter(None, (asked.assumption, designs.answer(found))))
-    conclude("designs", asked.title or "Venue designs compared", text, tables, {}, folder)
+    said = Findings("designs", asked.title or "Venue designs compared", text, tables)
+    conclude(said, folder, Answer(as_json, quiet))

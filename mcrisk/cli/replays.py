@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -61,8 +61,19 @@ def replay(
     from mcrisk.replay.write import write_replay
 
     result = compute(profile, prices, accounts, events=events)
+    for remark in result.summary["remarks"]:
+        answer.say(f"note: {remark}")
+    answer.say(_in_short(result.summary))
     files = answer.wrote(write_replay(result, out, dates=bool(result.summary["dates"])))
     answer.give({"summary": result.summary, "files": files})
+
+
+def _in_short(s: dict[str, Any]) -> str:
+    """A replay in one line; money in quote."""
+    return (f"{s['rows']:,} rows, {s['accounts']:,} accounts: {s['liquidated_accounts']:,} liquidated "
+            f"({s['liquidated_notional']:,.2f} notional), {s['adl_accounts']:,} deleveraged ({s['adl_notional']:,.2f}), "
+            f"fund {s['insurance_fund_start']:,.2f} → {s['insurance_fund_end']:,.2f}, unpaid {s['unpaid']:,.2f}; "
+            f"money conserved to {s['conservation_residual']:.0e}")
 
 
 def _incident(name: str, others: dict[str, object], out: Path | None, answer: Answer) -> None:

@@ -97,12 +97,23 @@ def show(run: RunArgument, as_json: JsonOption = False) -> None:
 
     with readable(run):
         view = tables.load(run)
+        facts = attributes(run)
         if as_json:
-            typer.echo(tables.as_json(view, attributes(run)))
+            typer.echo(tables.as_json(view, facts))
             return
-        tables.print_facts(view, attributes(run))
+        tables.print_facts(view, facts)
+        if not (facts or {}).get("complete", True):
+            typer.echo(f"UNFINISHED: {_progress(run)}, risk numbers need all of them; the same `mcrisk run` command goes on")
+            return
         tables.print_headline(view)
         tables.print_verdicts(view)
+
+
+def _progress(run: Path) -> str:
+    from mcrisk.runs import open_run
+
+    done, total = open_run(run).blocks_done
+    return f"{done:,} of {total:,} blocks are done"
 
 
 def list_runs(
@@ -125,20 +136,45 @@ def list_runs(
         typer.echo(f"{title}s: {', '.join(catalog.names(kind)) or 'none'}")
 
 
-def check(run: RunArgument, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
+def check(
+    run: RunArgument,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Compute damaged blocks again, with the configuration in the store.")
+    ] = False,
+    workers: Annotated[int | None, typer.Option("--workers", metavar="N", min=1, help="With --repair, as in `run`.")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option("--scheduler", metavar="ADDRESS", help="With --repair, as in `run`.")
+    ] = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
     """Verify a store: every finished block is there, readable, and has the digest it was written with."""
-    existing(run)
+    whole = bool(existing(run).get("complete"))
+    if not repair and (workers is not None or scheduler is not None):
+        raise InputError("--workers and --scheduler say who repairs", "mcrisk check", None, "add --repair")
     from mcrisk.runs import check as verify
+    from mcrisk.runs import repair as mend
 
     answer = Answer(as_json, quiet)
-    problems = [str(problem) for problem in verify(run)]
-    answer.give({"run": str(run), "sound": not problems, "problems": problems})
-    if problems:
+    if repair:
+        problems = [str(problem) for problem in mend(run, workers=workers, scheduler=scheduler, quiet=quiet or as_json)]
+        left = [str(problem) for problem in verify(run)] if problems else []
+    else:
+        left = problems = [str(problem) for problem in verify(run)]
+    repaired = len(problems) - len(left) if repair and whole else 0
+    answer.give({"run": str(run), "sound": not left, "problems": problems, "repaired": repaired})
+    if left:
         raise RunFailed(
-            f"{len(problems)} block(s) of the store are damaged", str(run), "; ".join(problems[:5]),
-            "repeat the same `mcrisk run` command: damaged blocks are computed again",
+            f"{len(left)} part(s) of the store are damaged", str(run), "; ".join(left[:5]),
+            "`mcrisk check --repair`, or the same `mcrisk run` command again: what is damaged is computed again",
         )  # fmt: skip
-    answer.say(f"{run}: all finished blocks are sound")
+    if problems:
+        for problem in problems:
+            answer.say(f"was damaged: {problem}")
+        answer.say(f"{run}: {repaired} part(s) repaired; all finished blocks are sound" if whole else
+                   f"{run}: unfinished; the same `mcrisk run` command computes these blocks with the rest")  # fmt: skip
+        return
+    answer.say(f"{run}: all finished blocks are sound" + ("" if whole else "; the run is unfinished"))
 
 
 def existing(run: Path) -> dict[str, Any]:

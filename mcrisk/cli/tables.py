@@ -28,6 +28,11 @@ MARKS = {names.meaning("p_fund_depleted", "none"): "*", names.meaning("p_fund_de
 _COLOURS = {"green": "green", "amber": "yellow", "red": "red", "grey": "dim"}
 
 
+MANIFEST = (
+    "complete", "backend", "versions", "git", "hardware", "created", "sessions", "timings", "memory", "precision",
+)  # fmt: skip
+
+
 def load(run: Path) -> Run:
     """The run as the report sees it. Raises InputError when it is no results store."""
     return Run.open(run)
@@ -43,9 +48,31 @@ def print_facts(run: Run, facts: dict[str, Any] | None) -> None:
         )
     )
     out.print(
-        Text(f"fingerprint {str(facts.get('fingerprint', '?'))[:16]}   seed {printable(facts.get('seed', '?'))}\n"),
-        style="dim",
+        Text(f"fingerprint {str(facts.get('fingerprint', '?'))[:16]}   seed {printable(facts.get('seed', '?'))}"), style="dim"
     )
+    for line in manifest_lines(facts):
+        out.print(Text(printable(line)), style="dim")
+    out.print()
+
+
+def manifest_lines(facts: dict[str, Any]) -> list[str]:
+    """Where, when and with what the run was made; what an older or foreign store does not say is left out."""
+    git, versions, machine, memory, times = (
+        value if isinstance(value := facts.get(key), dict) else {} for key in ("git", "versions", "hardware", "memory", "timings")
+    )
+    sessions = facts.get("sessions") if isinstance(facts.get("sessions"), list) else []
+    code = f"commit {str(git.get('commit', ''))[:12]}{', changed' if git.get('dirty') else ''}" if git else "no repository"
+    packages = ", ".join(f"{name} {versions[name]}" for name in ("python", "mcrisk", "jax", "numpy") if name in versions)
+    lines = [f"{facts.get('backend', '?')} backend   {packages}   {code}"]
+    if machine:
+        lines.append(f"{machine.get('processor', '?')}, {machine.get('cores', '?')} cores, {machine.get('memory_gib', '?')} GiB, "
+                     f"{machine.get('instruction_set', '?')}, {machine.get('system', '?')}")  # fmt: skip
+    if isinstance(wall := times.get("wall_seconds"), (int, float)):
+        peak = max([v for v in memory.values() if isinstance(v, int)], default=0)
+        lines.append(f"made {facts.get('created', '?')} in {len(sessions)} session(s), {wall:,.0f} s; "
+                     f"blocks {times.get('block_seconds', '?')} s; memory peak {peak / 2**20:,.0f} MiB")  # fmt: skip
+    targets = [t for t in facts.get("precision") or [] if isinstance(t, dict)]
+    return lines + [f"{'precision' if t.get('held') else 'PRECISION NOT REACHED'}: {t.get('wish')}" for t in targets]
 
 
 def as_json(run: Run, facts: dict[str, Any] | None) -> str:
@@ -54,6 +81,7 @@ def as_json(run: Run, facts: dict[str, Any] | None) -> str:
     data = {
         "run": {"name": run.name, "path": run.path, "paths": run.n_paths, "venues": [v.name for v in run.venues],
                 "scenarios": run.scenarios, "fingerprint": facts.get("fingerprint"), "seed": facts.get("seed")},
+        "manifest": {key: facts.get(key) for key in MANIFEST},
         "limits": headline.verdict_table(run, verdicts.judge(run)).as_json(),
         "headline": headline.headline_table(run).as_json(),
     }  # fmt: skip

@@ -51,6 +51,7 @@ class Variable(Model):
     """One decision: a range or a list of choices for one field, or for several fields at once.
 
     scale: the number multiplies what the rulebook has there (all tiers by 1.5) instead of replacing it.
+    text, percent: how people read it, e.g. `fund, of open interest` in percent; default the name and the plain number.
     """
 
     name: Name
@@ -60,6 +61,8 @@ class Variable(Model):
     log: bool = False
     choices: tuple[float | int | bool | str, ...] = ()
     scale: bool = False
+    text: str = Field("", max_length=80)
+    percent: bool = False
 
     @model_validator(mode="after")
     def _range_or_choices(self) -> Variable:
@@ -70,8 +73,8 @@ class Variable(Model):
             raise ValueError(f"{self.name}: low {self.low:g} is not below high {self.high:g}")
         if self.log and not (ranged and self.low > 0):
             raise ValueError(f"{self.name}: a log scale needs low > 0")
-        if self.scale and any(isinstance(c, (bool, str)) for c in self.choices):
-            raise ValueError(f"{self.name}: only numbers can scale")
+        if (self.scale or self.percent) and any(isinstance(c, (bool, str)) for c in self.choices):
+            raise ValueError(f"{self.name}: only numbers can scale or be percentages")
         return self
 
 
@@ -80,11 +83,24 @@ class Objective(Model):
     direction: Literal["minimize", "maximize"] = "minimize"
 
 
+AT = " @ "  # between a metric and the scenario it is judged in
+
+
 class Constraint(Model):
-    """metric ≤ at_most, at the upper end of its 95 % interval."""
+    """metric ≤ at_most, at the upper end of its 95 % interval, in the scenario that is tuned on.
+
+    scenario: judged there instead, also during the search. A constraint without one is the limit of every scenario that
+    has none of its own, so that held-out scenarios have a limit, too.
+    """
 
     metric: str
     at_most: float
+    scenario: str | None = None
+
+    @property
+    def key(self) -> str:
+        """Name of the number in a candidate's table."""
+        return self.metric if self.scenario is None else f"{self.metric}{AT}{self.scenario}"
 
 
 def paths_for(at_most: float) -> int:
@@ -94,14 +110,19 @@ def paths_for(at_most: float) -> int:
 
 class Calibration(Study):
     """A search over fields of one venue. Constraints are judged at the *upper* end of the 95 % interval, so a candidate
-    is accepted only when the sample shows that it is safe."""
+    is accepted only when the sample shows that it is safe.
+
+    confirm: how many candidates, the best first, may be judged again on other draws until one meets the constraints there,
+    too: the best of many estimates is too good. 0 = the best of the search is taken as it is.
+    """
 
     venue: str
     scenario: str = "combined"  # tuned on
     held_out: tuple[str, ...] = ()  # scenarios the answer is checked on and was not tuned on
     paths: int = Field(512, ge=32, le=10**8)
     check_paths: int = Field(2048, ge=32, le=10**8)
-    check_seed: int = Field(7_777_777, ge=0, lt=2**64)
+    check_seed: int = Field(7_777_777, ge=0, lt=2**63)
+    confirm: int = Field(8, ge=0, le=1000)
     trials: int = Field(40, ge=2, le=100_000)
     batch: int = Field(4, ge=1, le=256)  # trials asked at once; part of the result, unlike the number of workers
     sampler: Literal["tpe", "nsga2", "random"] = "tpe"
@@ -114,9 +135,24 @@ class Calibration(Study):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Calibration:
-        if self.scenario in self.held_out:
-            raise ValueError(f"'{self.scenario}' cannot be tuned on and held out")
+        for name in self.judged:
+            if name in self.held_out:
+                raise ValueError(f"'{name}' cannot be tuned on and held out")
         return self
+
+    @property
+    def judged(self) -> tuple[str, ...]:
+        """Scenarios of the search: the one that is tuned on, then those with a constraint of their own."""
+        return tuple(dict.fromkeys([self.scenario, *(c.scenario for c in self.constraints if c.scenario is not None)]))
+
+    @property
+    def confirm_seed(self) -> int:
+        return self.check_seed + 1
+
+    def limits_in(self, scenario: str) -> tuple[Constraint, ...]:
+        """The constraints that hold in a scenario: its own, and of the general ones those it has no own for."""
+        own = tuple(c for c in self.constraints if c.scenario == scenario)
+        return own + tuple(c for c in self.constraints if c.scenario is None and c.metric not in {o.metric for o in own})
 
 
 # ---------------------------------------------------------------- reverse-stress, sensitivity

@@ -8,6 +8,7 @@ from jax import Array
 
 from mcrisk.rules.insurance import Peak
 from mcrisk.rules.settlement import Averages
+from mcrisk.rules.windows import Window
 
 
 class PhaseState(NamedTuple):
@@ -60,7 +61,7 @@ class Pool(NamedTuple):
     fees: Array            # []
     venue: Array           # [] cash of the venue's owner
     assigned: Array        # [M] notional given to assignees
-    peak: Peak             # fund value ring, per market
+    peak: Peak | Window    # what the fund's drawdown is measured from, per market
 
 
 class Guard(NamedTuple):

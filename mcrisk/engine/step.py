@@ -23,7 +23,7 @@ from mcrisk.engine.rulebook import Markets, Rulebook
 from mcrisk.engine.state import Accounts, PathCarry, Pool, Tally
 from mcrisk.rules.branch import choose, selected
 from mcrisk.rules.desk import DUST
-from mcrisk.rules.insurance import drawdown_trigger, nothing_held, start_peak, unwind, update_peak
+from mcrisk.rules.insurance import drawdown_trigger, nothing_held, start_reference, unwind, update_reference
 from mcrisk.rules.types import SETTLED, Market, Row
 
 
@@ -47,7 +47,7 @@ def start_carry(rules: Rulebook, markets: Markets, rows: Row) -> PathCarry:
     pool = Pool(
         fund=fund, inventory=jnp.stack([zeros, zeros], 1), inventory_cost=jnp.stack([zeros, zeros], 1),
         inventory_since=jnp.stack([zeros, zeros], 1) - 1.0, outside=zeros, outside_cash=zero,
-        fees=zero, venue=zero, assigned=zeros, peak=jax.vmap(start_peak)(fund),
+        fees=zero, venue=zero, assigned=zeros, peak=jax.vmap(lambda value: start_reference(rules.adl, value))(fund),
     )
     tally = Tally(
         liquidated_notional=zero, traders_loss=zero, bad_debt=zero, deficit_48h=zero, liquidated_48h=zero,
@@ -153,12 +153,12 @@ def _adl_due(rules: Rulebook, pool: Pool, mark: Array, time: Array, reference: A
 
 
 def _inventory(rules: Rulebook, pool: Pool, rows: Row, views: Market, live: Array):
-    """Peak of the fund, then unwinding of what was taken over in earlier rows, unless ADL is due on it."""
+    """Peak or average of the fund, then unwinding of what was taken over in earlier rows, unless ADL is due on it."""
     allowed = live & ~rows.halted
     reference = pool.fund
     if rules.adl.trigger == "fund_drawdown":
-        peak, reference = over_markets(update_peak, (0, None, 0, 0))(
-            pool.peak, rules.adl.drawdown_window, rows.time, fund_value(pool, views.mark)
+        peak, reference = over_markets(update_reference, (None, 0, 0, 0, 0))(
+            rules.adl, pool.peak, rows.time, rows.dt, fund_value(pool, views.mark)
         )
         pool = pool._replace(peak=peak)
     if rules.adl.scope == "inventory":

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from mcrisk.config.venue import Margin, Venue
+from mcrisk.config.venue import Venue
 from mcrisk.replay.trace import Trace
-from mcrisk.rules.calculator import Step, bankruptcy_price, maintenance_margin
+from mcrisk.rules import position
+from mcrisk.rules.position import maintenance_margin
 from mcrisk.rules.types import POST
 
 _NO_END = ("funding", "rebase", "deposit", "restrike", "elsewhere")  # events that end no position
-_FURTHEST = 50.0  # times the mark: a liquidation price beyond that is none
 
 
 @dataclass(frozen=True)
@@ -48,46 +48,24 @@ def biography(trace: Trace, venue: Venue, account: int, market: int = 0) -> Biog
     return Biography(quantity, entry, collateral, equity, np.array(margins))
 
 
-def table(margin: Margin) -> list[Step]:
-    """A profile's tiers as the calculator takes them."""
-    return [Step(tier.up_to if tier.up_to is not None else np.inf, tier.maintenance, tier.initial) for tier in margin.tiers]
-
-
 def margin_of(venue: Venue, phase: int, quantity: float, price: float, units: float = 1.0) -> float:
     """Maintenance margin in quote at a price, the closing fee counted where the venue counts it."""
-    margin = (venue.post if phase == POST else venue.pre).margin
-    size = abs(quantity)
-    counted = size / (venue.contract.contract_size * units) if margin.by == "contracts" else None
-    fee = venue.liquidation.fee if venue.liquidation.kind == "tier_step_down" else 0.0
-    return maintenance_margin(size * price, table(margin), margin.mode, counted) + fee * size * price
+    return maintenance_margin(venue, quantity, price, _name(phase), units)
 
 
 def liquidation_price(venue: Venue, phase: int, quantity: float, entry: float, collateral: float, mark: float,
                       units: float = 1.0) -> float:
-    """First mark on the losing side at which equity is below maintenance; the mark itself if it is so already; NaN: none."""
-    if quantity == 0.0:
-        return float("nan")
+    """First mark on the losing side beyond which equity is below maintenance; the mark itself if it is so already; NaN: none."""
+    return position.liquidation_price(venue, quantity, entry, collateral, mark, _name(phase), units)
 
-    def short(price: float) -> bool:
-        return collateral + quantity * (price - entry) < margin_of(venue, phase, quantity, price, units)
 
-    if short(mark):
-        return mark
-    far = mark / _FURTHEST if quantity > 0 else mark * _FURTHEST
-    grid = np.geomspace(mark, far, 2000)  # whole-position tiers make several crossings possible: the nearest counts
-    hit = next((k for k, price in enumerate(grid) if short(price)), None)
-    if hit is None:
-        return float("nan")
-    safe, gone = grid[hit - 1], grid[hit]
-    for _ in range(60):
-        middle = 0.5 * (safe + gone)
-        safe, gone = (safe, middle) if short(middle) else (middle, gone)
-    return float(gone)
+def _name(phase: int) -> str:
+    return "post" if phase == POST else "pre"
 
 
 def zero_equity_price(quantity: float, entry: float, collateral: float) -> float:
     """Price at which the account is worth nothing, quote; NaN without a position."""
-    return bankruptcy_price(1 if quantity > 0 else -1, abs(quantity), entry, collateral) if quantity else float("nan")
+    return position.bankruptcy_price(quantity, entry, collateral)
 
 
 def last_row(ledger: pd.DataFrame, account_id: str, times: np.ndarray) -> int:

@@ -65,6 +65,13 @@ class Choice(Model):
     why: str
 
 
+class Entered(Model):
+    """Where longs and shorts came in, as multiples of the generated entry prices; their equity at the start stays."""
+
+    long: Positive = 1.0
+    short: Positive = 1.0
+
+
 class Incident(Model):
     """`configs/incidents/NAME.yaml`."""
 
@@ -76,6 +83,7 @@ class Incident(Model):
     prices: Prices
     events: tuple[dict[str, Any], ...] = ()  # `at`: seconds since the start
     book: dict[str, Any] = Field(default_factory=dict)  # changes of configs/books/default.yaml
+    entered: Entered = Entered()
     seed: int = 1
     reported: tuple[Reported, ...] = Field(min_length=1)
     chosen: tuple[Choice, ...] = Field(min_length=1)
@@ -156,8 +164,14 @@ def account_rows(incident: Incident, venue: Venue) -> pd.DataFrame:
 
     spec = load_model(BookSpec, "books", {"base": "default", **incident.book})
     book = generate(spec, venue, ["market"], incident.seed)
-    return pd.DataFrame({"account_id": book.account_id, "quantity": book.quantity[:, 0], "entry_price": book.entry_price[:, 0],
-                         "collateral": book.collateral, "user_class": book.user_class})
+    quantity, generated = book.quantity[:, 0], book.entry_price[:, 0]
+    entry = generated * np.where(quantity > 0.0, incident.entered.long, incident.entered.short)
+    collateral = book.collateral + quantity * (entry - generated)
+    if (collateral < 0.0).any():
+        raise InputError("an account would have put in less than nothing", f"incident {incident.name}, 'entered'",
+                         "its profit since then exceeds its equity at the start", "bring 'entered' nearer to 1")
+    return pd.DataFrame({"account_id": book.account_id, "quantity": quantity, "entry_price": entry, "collateral": collateral,
+                         "user_class": book.user_class})
 
 
 def replay_incident(reference: str | Path | Incident) -> Retold:

@@ -18,6 +18,7 @@ from mcrisk.replay.accounts import Accounts, read_accounts
 from mcrisk.rules.types import EXPIRED, POST, PRE, TRANSITION, BookSide, Row
 
 _REQUIRED = ("time", "last")
+_WIDE = 20.0  # times the usual distance of rows: a gap
 _OPTIONAL = ("bid", "ask", "impact_bid", "impact_ask", "external", "depth", "trades")
 
 
@@ -171,7 +172,7 @@ def _rows(
         restrike=np.zeros(count, bool),
         averaging=_averaging(utc, laid),
     )
-    return row, _crossed(table, bid, ask)
+    return row, _crossed(table, bid, ask) + _gaps(table, utc)
 
 
 def _all(values: np.ndarray) -> _Quotes:
@@ -220,6 +221,17 @@ def _trades(table: tables.Table, count: int) -> np.ndarray:
 def _crossed(table: tables.Table, bid: _Quotes, ask: _Quotes) -> list[str]:
     over = np.flatnonzero(bid.present & ask.present & (bid.value > ask.value))
     return [f"{table.at(int(over[0]))}: bid above ask ({len(over)} such rows)"] if len(over) else []
+
+
+def _gaps(table: tables.Table, utc: np.ndarray) -> list[str]:
+    """Rows much further from the one before than rows usually are: allowed, and said."""
+    steps = np.diff(utc)
+    wide = np.flatnonzero(steps > _WIDE * np.median(steps)) + 1 if len(steps) > 2 else np.array([], int)
+    if not len(wide):
+        return []
+    i = int(wide[0])
+    return [f"{table.at(i, 'time')}: {steps[i - 1]:g} s after the row before ({len(wide)} such gaps; rows are usually "
+            f"{np.median(steps):g} s apart); the whole gap counts as one step at this row's prices"]
 
 
 def _external(table: tables.Table, venue: Venue, laid: life.EventRows, phase: np.ndarray, last: np.ndarray) -> _Quotes:

@@ -89,7 +89,7 @@ def bands(name: str, time: np.ndarray, lines: Sequence[tuple[str, np.ndarray]], 
 
 def heat(name: str, columns: Sequence[str], rows: Sequence[str], values: np.ndarray, counts: np.ndarray) -> str:
     """A map: columns left to right, rows from the bottom up, share printed in each cell; empty cells stay empty."""
-    width, left, top, row = 380, 64, 6, 26
+    width, left, top, row = 380, 76, 6, 26
     wide = (width - left - 8) / max(1, len(columns))
     height = top + row * len(rows) + 50
     out = []
@@ -108,4 +108,6 @@ def heat(name: str, columns: Sequence[str], rows: Sequence[str], values: np.ndar
     for c, label in enumerate(columns):
         out.append(text_at(left + (c + 0.5) * wide, top + row * len(rows) + 15, label, "tick", "middle"))
     out.append(text_at(left + (width - left) / 2, height - 8, "leverage (cells: % of paths)", "axis", "middle"))
+    turned = f"translate(12 {top + row * len(rows) / 2:.0f}) rotate(-90)"
+    out.append(f'<text class="axis" text-anchor="middle" transform="{turned}">notional, quote</text>')
     return Plot(Scale(0, 1, []), Scale(0, 1, []), "", "", name, width, height, shapes=out).render()

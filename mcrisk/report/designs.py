@@ -197,6 +197,7 @@ def _contrast(run: Run, kraken: VenueInfo, okx: VenueInfo) -> str:
             f"{fmt.points(mean)} of open interest, {rng})."
         )
     more, less = (kraken, okx) if mean > 0 else (okx, kraken)
+    rng = fmt.interval(*((low, high) if mean > 0 else (-high, -low)), "points")
     return (
         f"Path by path {more.name} ends with the larger hole: {fmt.percent(abs(mean))} of open interest more "
         f"than {less.name} on average "

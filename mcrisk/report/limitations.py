@@ -57,7 +57,6 @@ LIMITATIONS = {
     "Auto-deleveraging": (
         "Counterparties are ranked on what the model knows; on 10 October 2025 realised orders followed no published ranking.",
         "With several bankrupts in a row their counterparties share one mean price.",
-        "`drawdown_of: average` keeps no average yet: the reference is the fund's cash.",
     ),
     "Settlement": (
         "Cancellation outcomes are drawn with the profile's probabilities; most are assumptions.",

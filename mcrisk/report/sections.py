@@ -62,8 +62,7 @@ def _strip_blocks(run: Run) -> list[Figure | Table]:
         own = names_of.label(stored, venue.cushion)
         panels.append(Panel(venue.name, charts.tornado(venue.name, rows, f"change of {own}, percentage points")))
         same = np.where(_other_number(names, d.shape[1], venue), NAN, d)
-        top = int(np.argmax(np.max(np.abs(np.nan_to_num(same)), axis=1)))
-        addons[venue.name] = (float(max(0.0, np.nanmax(same))) if np.isfinite(same).any() else NAN, names[top])
+        addons[venue.name] = _addon(same, names)
         for k in order:
             for j, level in enumerate(levels):
                 at = (venue.index, k, j)
@@ -80,13 +79,20 @@ def _strip_blocks(run: Run) -> list[Figure | Table]:
     see = "No difference was resolved."
     if resolved:
         top = max(resolved, key=lambda k: resolved[k][0])
-        see = (
-            f"Bars show how far {metric} moves when one assumption goes to its low or high end, on the same "
-            f"draws; most is at stake at {top}, "
-            f"where {resolved[top][1]} moves it most and the add-on is {fmt.points(resolved[top][0])}."
-        )
+        size, which = resolved[top]
+        most = f"most is at stake at {top}, where {which} alone adds {fmt.points(size)}" if size > 0 else "none makes it larger"
+        see = f"Bars show how far {metric} moves when one assumption goes to its low or high end, on the same draws; {most}."
     figure = Figure("strip", title, see, panels, [("bar s0", levels[0]), ("bar s1", levels[-1])], table)
     return [figure, addon]
+
+
+def _addon(changes: np.ndarray, names: list[str]) -> tuple[float, str]:
+    """The largest increase over the base and the assumption behind it; (0, –) where nothing makes the number larger."""
+    if not np.isfinite(changes).any():
+        return NAN, fmt.NOT_RESOLVED
+    worst = np.nanmax(np.where(np.isnan(changes), -np.inf, changes), axis=1)
+    top = int(np.argmax(worst))
+    return (float(worst[top]), names[top]) if worst[top] > 0 else (0.0, fmt.DASH)
 
 
 def _addon_table(addons: dict[str, tuple[float, str]], names: list[str]) -> Table:
@@ -94,7 +100,7 @@ def _addon_table(addons: dict[str, tuple[float, str]], names: list[str]) -> Tabl
     addon = Table(
         "model-risk",
         "Model-risk add-on: the largest increase over the base",
-        [Column("venue"), Column("add-on", "points"), Column("largest effect")],
+        [Column("venue"), Column("add-on", "points"), Column("assumption behind it")],
     )
     for name, (size, which) in addons.items():
         addon.add(name, size, which)

@@ -1,11 +1,13 @@
 """The insurance fund: selling what it took over, its peak, and the tests that start ADL on its inventory.
 
 Formula   value V = cash + inventory·mark − cost; peak = max of V over the drawdown window (96 buckets);
-          drawdown trigger V ≤ (1 − d)·peak; average form V ≤ max((1 − d)·average, floor);
+          drawdown trigger V ≤ (1 − d)·peak; average form V ≤ max((1 − d)·average, floor), the average being the mean of V
+          over the window, weighted with dt (24 buckets, `windows.py`);
           backlog trigger: age of the oldest unfilled inventory ≥ a, or its notional > b.
           unwinding per row ≤ turns·share·min(what the side has left, what refills), at the mean price of one such lot.
 Symbols   d drawdown fraction, a backlog_age [s], b backlog_notional [quote].
-Source    venue-rules.md 3.4 (30 % from the peak within 8 h; backlog of liquidation orders), defaults.md 7 (unwind share).
+Source    venue-rules.md 3.4 (30 % from the peak within 8 h; a restatement: 30 % below the average of 8 h, at least 50,000;
+          backlog of liquidation orders), defaults.md 7 (unwind share).
 Date      2026-11-20
 """
 
@@ -20,6 +22,7 @@ from mcrisk.rules.branch import selected
 from mcrisk.rules.desk import DUST, WHOLE
 from mcrisk.rules.fills import capacity, mean_price
 from mcrisk.rules.types import BookSide
+from mcrisk.rules.windows import Window, window_init, window_update
 
 BUCKETS = 96
 
@@ -42,6 +45,18 @@ class Unwound(NamedTuple):
     gross: Array      # Σ |signed| · price
     bid: BookSide
     ask: BookSide
+
+
+def start_reference(p, value: Array) -> Peak | Window:
+    """Memory of what the drawdown is measured from: the fund's peak or its average, before row 0; value in quote."""
+    return start_peak(value) if p.drawdown_of == "peak" else window_init()
+
+
+def update_reference(p, state: Peak | Window, time: Array, dt: Array, value: Array) -> tuple[Peak | Window, Array]:
+    """Take in the row's `value`; the memory and the peak or the average over `drawdown_window` with this row's."""
+    if p.drawdown_of == "peak":
+        return update_peak(state, p.drawdown_window, time, value)
+    return window_update(state, value, dt, time, p.drawdown_window)
 
 
 def start_peak(value: Array) -> Peak:

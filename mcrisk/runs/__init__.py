@@ -1,4 +1,4 @@
-"""Runs: plan → blocks → dask → Zarr store; resume, extend, check.
+"""Runs: plan → blocks → dask → Zarr store; resume, extend, check, repair.
 
 Names are loaded on first use: workers need few of them.
 """
@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any
 
 _HOME = {
-    "run": "api", "check": "api", "open_run": "result", "list_runs": "result", "RunResult": "result",
+    "run": "api", "check": "api", "repair": "api", "open_run": "result", "list_runs": "result", "RunResult": "result",
     "Engine": "session", "run_with": "session", "plan_of": "session",
 }  # fmt: skip
 __all__ = list(_HOME)

@@ -1,4 +1,4 @@
-"""What users call: `mcrisk.run(config)` and `mcrisk.runs.check(path)`."""
+"""What users call: `mcrisk.run(config)`, `mcrisk.runs.check(path)` and `mcrisk.runs.repair(path)`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mcrisk.runs.damage import Damage, find_damage
 from mcrisk.runs.progress import reporter
 from mcrisk.runs.result import RunResult
 from mcrisk.runs.session import run_with
-from mcrisk.runs.store import RunStore
+from mcrisk.runs.store import RunStore, read_attributes
 
 
 def run(
@@ -71,6 +71,24 @@ def check(path: str | Path, *, repair: bool = True) -> list[Damage]:
     with RunStore.existing(path) as store:
         damaged = find_damage(store)
         if damaged and repair:
-            store.forget([damage.block for damage in damaged])
+            store.forget([damage.block for damage in damaged if damage.block])
             store.note(complete=False)
         return damaged
+
+
+def repair(
+    path: str | Path, *, workers: int | None = None, scheduler: str | None = None, quiet: bool = False
+) -> list[Damage]:
+    """`check`, then compute what is damaged again, from the configuration in the store; nothing else is computed.
+
+    Returns: what was damaged. An unfinished run is only checked: its own `mcrisk run` command computes the damaged blocks
+    with the rest. Raises what `run` raises, and InputError when this mcrisk is not the one that made the run.
+    """
+    facts = read_attributes(path) or {}  # as it was before `check` marks what it finds
+    damaged = check(path)
+    if damaged and facts.get("complete"):
+        config = load_config(facts.get("config"))
+        execution = config.execution.model_copy(update={"workers": workers, "scheduler": scheduler})
+        config = config.model_copy(update={"execution": execution, "target": ()})  # not one path more than it had
+        run_with(engine_for(config), config, path, reporter(quiet))
+    return damaged

@@ -7,6 +7,7 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
+import zarr
 
 from mcrisk.runs.layout import block_arrays, zarr_settings
 from mcrisk.runs.plan import Block
@@ -15,13 +16,14 @@ from mcrisk.runs.store import RunStore, digest_of
 
 @dataclass(frozen=True)
 class Damage:
-    """A finished block that cannot be trusted, and why."""
+    """A finished block that cannot be trusted, or an array made from all of them (`block` is None then), and why."""
 
-    block: Block
+    block: Block | None
     reason: str
+    where: str = ""  # of an array: its name in the store
 
     def __str__(self) -> str:
-        return f"{self.block.label}: {self.reason}"
+        return f"{self.block.label if self.block else self.where}: {self.reason}"
 
 
 def find_missing(store: RunStore) -> list[Damage]:
@@ -33,13 +35,41 @@ def find_missing(store: RunStore) -> list[Damage]:
 
 
 def find_damage(store: RunStore) -> list[Damage]:
-    """Finished blocks that cannot be read or have not the digest they were written with. Reads everything."""
-    found = find_missing(store)
+    """Finished blocks that cannot be read or have not the digest they were written with, and whatever else cannot be read.
+
+    Reads everything.
+    """
+    found = [*_unmarked(store), *find_missing(store)]
     known = {damage.block for damage in found}
     with zarr_settings():
         for block in _finished(store):
             if block not in known and (reason := _fault(store, block)):
                 found.append(Damage(block, reason))
+        return found + _elsewhere(store)
+
+
+def _unmarked(store: RunStore) -> list[Damage]:
+    """Blocks whose mark is unreadable, or gone from a run that was complete."""
+    done, extra = store.done(), store.variant_done()
+    marks = [(b, int((extra if b.variant else done)[b.index])) for b in store.plan.blocks()]
+    complete = bool(store.attributes.get("complete"))
+    reasons = {True: "its mark cannot be read", False: "it is not marked as done in a run that was complete"}
+    return [Damage(b, reasons[mark < 0]) for b, mark in marks if mark < 0 or (complete and mark < b.n)]
+
+
+def _elsewhere(store: RunStore) -> list[Damage]:
+    """Arrays that belong to no block (sums over all blocks, risk numbers, names and axes) and cannot be read."""
+    of_blocks = {f"paths/{field.name}" for field in store.plan.layout.fields} | {"variants/value"}
+    of_blocks |= {f"blocks/{name}" for name in (*block_arrays(store.plan), "done", "digest", "seconds")}
+    of_blocks |= {f"blocks/variant_{name}" for name in ("done", "digest", "seconds")}
+    found = []
+    for name, array in sorted(store.root.members(max_depth=None)):
+        if name in of_blocks or not isinstance(array, zarr.Array):
+            continue
+        try:
+            array[...]
+        except Exception as error:  # noqa: BLE001 - as in `_fault`
+            found.append(Damage(None, _unreadable(error), f"/{name}"))
     return found
 
 
@@ -78,5 +108,9 @@ def _fault(store: RunStore, block: Block) -> str:
             for name in block_arrays(plan):
                 root[f"blocks/{name}"][v, s, b]
     except Exception as error:  # noqa: BLE001 - decoders raise whatever a damaged chunk makes them raise
-        return f"unreadable: {str(error).splitlines()[0][:120] if str(error) else type(error).__name__}"
+        return _unreadable(error)
     return "" if got == wanted else "its results are not those it was written with"
+
+
+def _unreadable(error: Exception) -> str:
+    return f"unreadable: {str(error).splitlines()[0][:120] if str(error) else type(error).__name__}"

@@ -6,15 +6,18 @@ leaves a bound task waiting for an address that never returns (seen when every w
 
 from __future__ import annotations
 
+import asyncio
 import time
 import traceback
 from collections import Counter
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from distributed import Client
+from distributed.client import ClosedClientError
 from distributed.scheduler import KilledWorker
 
 from mcrisk.errors import InputError, McriskError, RunFailed
@@ -31,6 +34,8 @@ LOOK = 1.0  # s between looks at who is there
 GATHER = 30.0  # s for a receipt to arrive
 PATIENCE = 120.0  # s without any worker before the run gives up
 RESUME = "finished blocks are kept; repeat the same command"
+# How dask says that its scheduler is gone. CommClosedError is an OSError.
+_LOST = (OSError, CancelledError, asyncio.CancelledError, ClosedClientError)
 
 
 @dataclass
@@ -76,12 +81,18 @@ class Dispatcher:
             except (TimeoutError, KilledWorker):  # the worker died with the receipt; the block itself is stored
                 self._take_back(flight)
                 return
+            except _LOST as error:  # it was on its way through the scheduler
+                raise _gone(block) from error
             on_receipt(receipt)
             self.progress.advance(block.n, block.label)
             return
         if future.status in ("cancelled", "lost"):
             raise _gone(block)
-        _judge(future.exception(), block, flight.attempt)
+        try:
+            error = future.exception(timeout=GATHER)
+        except _LOST as lost:
+            raise _gone(block) from lost
+        _judge(error, block, flight.attempt)
         self.retried += 1
         self._send(flight.worker, block, flight.attempt + 1)
 
@@ -96,15 +107,11 @@ class Dispatcher:
 
     def _send(self, worker: str, block: Block, attempt: int = 1) -> None:
         self.sent += 1
-        future = self.client.submit(
-            compute_block,
-            self.session,
-            block,
-            workers=[worker],
-            pure=False,
-            retries=0,
-            key=f"mcrisk-{self.session[:8]}-{self.sent}",
-        )
+        key = f"mcrisk-{self.session[:8]}-{self.sent}"
+        try:
+            future = self.client.submit(compute_block, self.session, block, workers=[worker], pure=False, retries=0, key=key)
+        except _LOST as error:
+            raise _gone(block) from error
         self.flying[future.key] = _Flight(future, worker, block, attempt)
         future.add_done_callback(self.inbox.put)
 
@@ -139,7 +146,7 @@ class Dispatcher:
     def _alive(self) -> list[str]:
         try:
             return list(self.client.nthreads())
-        except (OSError, TimeoutError, ValueError) as error:  # CommClosedError is an OSError
+        except (*_LOST, ValueError) as error:
             raise _gone(None) from error
 
 

@@ -124,10 +124,14 @@ class Crew:
         workers: processes of a local cluster; None = one per usable core. Never more than there are blocks.
         scheduler: address of a running dask cluster instead; its workers must see the store under the same path.
         here: one worker, a thread of this process, because nobody else can see the store (`memory://`).
+        devices: one worker per GPU through dask-cuda, where that is installed; else `workers` processes as usual.
     """
 
-    def __init__(self, workers: int | None = None, scheduler: str | None = None, here: bool = False) -> None:
+    def __init__(
+        self, workers: int | None = None, scheduler: str | None = None, here: bool = False, devices: bool = False
+    ) -> None:
         self.workers, self.scheduler, self.here = 1 if here else workers, scheduler, here
+        self.cuda = _cuda_cluster() if devices and not here and scheduler is None else None
         self._stack, self._size, self._ready = ExitStack(), 0, None
 
     def ready(self, blocks: int) -> tuple[Client, tuple[int, ...]]:
@@ -135,7 +139,7 @@ class Crew:
         wanted = 1 if self.scheduler else min(self.workers or manifest.usable_cores(), blocks)
         if self._ready is None or wanted > self._size:
             self._stack.close()
-            self._ready = self._stack.enter_context(_client(wanted, self.scheduler, self.here))
+            self._ready = self._stack.enter_context(_client(wanted, self.scheduler, self.here, self.cuda))
             self._size = wanted
         return self._ready
 
@@ -146,26 +150,35 @@ class Crew:
         self._stack.__exit__(*error)
 
 
+def _cuda_cluster() -> Any:
+    """dask-cuda's local cluster, which starts one worker per visible GPU; None where it is not installed."""
+    try:
+        from dask_cuda import LocalCUDACluster
+    except ImportError:
+        return None
+    return LocalCUDACluster
+
+
 @contextmanager
-def _client(count: int, scheduler: str | None, here: bool) -> Iterator[tuple[Client, tuple[int, ...]]]:
-    """A client and the cores local workers are pinned to."""
+def _client(count: int, scheduler: str | None, here: bool, cuda: Any = None) -> Iterator[tuple[Client, tuple[int, ...]]]:
+    """A client and the cores local workers are pinned to. `cuda`: the class of a cluster with one worker per GPU."""
     if scheduler is not None:
         yield from _remote_client(scheduler)
         return
     with _quiet(), _hidden_main(), tempfile.TemporaryDirectory(prefix="mcrisk-") as scratch:
         # A nanny's children get their variables before Python starts, hence before jax is loaded.
         spawn = {**dask.config.get("distributed.nanny.pre-spawn-environ", {}), **environment()}
+        kind = {} if cuda else {"n_workers": count, "processes": not here}  # dask-cuda counts the devices itself
         local = {
-            "n_workers": count, "threads_per_worker": 1, "processes": not here,
-            **({} if here else {"host": "127.0.0.1"}),
+            **kind, "threads_per_worker": 1, **({} if here else {"host": "127.0.0.1"}),
             "local_directory": scratch, "silence_logs": logging.CRITICAL,
             # no dashboards; the scheduler's status port is any free one, seen from this machine only
             "dashboard_address": "127.0.0.1:0", "worker_dashboard_address": None,
             "scheduler_kwargs": {"dashboard": False},
         }  # fmt: skip
         with dask.config.set({**_SETTINGS, "distributed.nanny.pre-spawn-environ": spawn}):
-            with LocalCluster(**local) as cluster, Client(cluster) as client:
-                yield client, () if here else _cores(count)
+            with (cuda or LocalCluster)(**local) as cluster, Client(cluster) as client:
+                yield client, () if here or cuda else _cores(count)
 
 
 def _remote_client(address: str) -> Iterator[tuple[Client, tuple[int, ...]]]:
@@ -214,14 +227,18 @@ def _cores(workers: int) -> tuple[int, ...]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Dask reports every lost connection; what matters reaches the user as an error of ours."""
-    logger = logging.getLogger("distributed")
-    before, variable = logger.level, os.environ.get("DASK_LOGGING__DISTRIBUTED")
-    logger.setLevel(logging.CRITICAL)
+    # dask gives some of its loggers levels of their own (distributed.client), so the parent's does not silence them
+    names = [name for name in logging.root.manager.loggerDict if name.split(".")[0] == "distributed"]
+    before = {name: logging.getLogger(name).level for name in {"distributed", *names}}
+    variable = os.environ.get("DASK_LOGGING__DISTRIBUTED")
+    for name in before:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     os.environ["DASK_LOGGING__DISTRIBUTED"] = "critical"  # read by the workers
     try:
         yield
     finally:
-        logger.setLevel(before)
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)
         if variable is None:
             os.environ.pop("DASK_LOGGING__DISTRIBUTED", None)
         else:

@@ -84,7 +84,7 @@ def explain(run: RunResult | str | Path, venue: str, scenario: str, path: int, a
     number = _one_of(ids, account, "account") if account is not None else None
     from mcrisk.replay.trace import walk
 
-    trace = walk(sim, path, m)
+    trace = walk(sim, path, m, exact=_made_by(stored) == "jax")
     agreement = _compare(stored, sim, row, trace.numbers, path, allow_difference)
     return _told(config, stored, sim, trace, agreement, (venue, scenario, path), m, number, ids, out)
 
@@ -136,6 +136,11 @@ def prepare_jax() -> None:
     jax.config.update("jax_enable_x64", True)
 
 
+def _made_by(stored: RunResult) -> str:
+    """The backend that computed a run."""
+    return str(dict(stored.tree.attrs.get("identity", {})).get("backend", "jax"))
+
+
 def _one_of(names: Any, wanted: str, what: str) -> int:
     from mcrisk.config.catalog import suggest
 
@@ -168,7 +173,7 @@ def _compare(stored: RunResult, sim: Any, row: dict[str, Any], numbers: dict[str
 
     Across backends a lenient caller gets a path on which they part, if the run's own backend confirms the stored row.
     """
-    made_by = str(dict(stored.tree.attrs.get("identity", {})).get("backend", "jax"))
+    made_by = _made_by(stored)
     if made_by == "jax":
         _refuse(stored, path, _differences(row, numbers, None), made_by)
         return "bit for bit"

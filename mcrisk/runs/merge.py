@@ -11,6 +11,7 @@ from mcrisk.runs.plan import Plan
 from mcrisk.runs.store import RunStore, failing_clearly
 
 Z95 = 1.959963984540054
+TOGETHER = 64  # blocks read at once: memory stays that of 64 however many a cell has
 
 
 def merge(store: RunStore) -> None:
@@ -84,10 +85,10 @@ def _effective_paths(p: np.ndarray, squares: np.ndarray, weight: np.ndarray) -> 
 
 def _sum_blocks(array: zarr.Array, v: int, s: int) -> np.ndarray:
     """Sum over the blocks of a cell, one after the other in block order."""
-    blocks = array[v, s]
-    total = np.zeros(blocks.shape[1:], np.int64 if blocks.dtype.kind == "i" else np.float64)
-    for block in blocks:
-        total += block
+    total = np.zeros(array.shape[3:], np.int64 if array.dtype.kind == "i" else np.float64)
+    for first in range(0, array.shape[2], TOGETHER):
+        for block in array[v, s, first : first + TOGETHER]:
+            total += block
     return total
 
 

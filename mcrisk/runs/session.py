@@ -87,11 +87,12 @@ def run_with(engine: Engine, config: Any, out: str | Path, progress: Progress | 
     plan = plan_of(config, engine)
     resolved = config.model_dump(mode="json")
     identity = fingerprint.identity(resolved, engine.backend, **engine.identity(config))
-    # one process plans a device's memory; more devices are workers of a cluster (docs/scaling.md)
-    workers = config.execution.workers or (1 if engine.backend == "cupy" else None)
+    # one process plans a device's memory: one worker per GPU with dask-cuda, else one worker (docs/scaling.md)
+    devices = engine.backend == "cupy" and config.execution.workers is None
+    workers = config.execution.workers or (1 if devices else None)
     with (
         RunStore.open(out, plan, identity, _attributes(config, resolved, engine)) as store,
-        Crew(workers, config.execution.scheduler, here=store.place.text.startswith("memory:")) as crew,
+        Crew(workers, config.execution.scheduler, store.place.text.startswith("memory:"), devices) as crew,
     ):
         _greet(store, config, workers, progress)
         if not store.created:

@@ -10,7 +10,7 @@ import errno
 import hashlib
 import os
 from collections.abc import Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 import zarr
 
-from mcrisk.errors import InputError, RunFailed
+from mcrisk.errors import InputError, McriskError, RunFailed
 from mcrisk.runs import fingerprint as prints
-from mcrisk.runs.layout import block_arrays, lay_out, lay_variants, resize, stored_plan, zarr_settings
+from mcrisk.runs.layout import block_arrays, lay_out, lay_variants, mend, resize, stored_plan, zarr_settings
 from mcrisk.runs.lock import NAME as LOCK_NAME
 from mcrisk.runs.place import LocalPlace, Lock, Place, place_of, reaching, remote_error
 from mcrisk.runs.plan import Block, Plan
@@ -69,6 +69,8 @@ class RunStore:
                 root = zarr.open_group(place.text, mode="r+", use_consolidated=False)
                 prints.refuse_other(dict(root.attrs["identity"]), identity, place.text)
                 plan = _adopt(root, plan)
+                if not created:
+                    mend(root, plan)
                 return cls(place, plan, root, lock, created)
             except BaseException:
                 if lock is not None:
@@ -86,18 +88,26 @@ class RunStore:
             try:
                 root = zarr.open_group(place.text, mode="r+", use_consolidated=False)
                 return cls(place, stored_plan(root), root, lock, created=False)
+            except Exception as error:
+                lock.release()
+                if isinstance(error, McriskError) or remote_error(error):
+                    raise
+                raise InputError(
+                    "the store's axes are damaged", place.text, f"{type(error).__name__}: {str(error)[:200]}",
+                    "repeat the same `mcrisk run` command: it writes them anew",
+                ) from error  # fmt: skip
             except BaseException:
                 lock.release()
                 raise
 
     # ------------------------------------------------------------------ what is there
     def done(self) -> np.ndarray:
-        """Paths stored per block, int32 [venue, scenario, block]."""
-        return self.root["blocks/done"][...]
+        """Paths stored per block, int32 [venue, scenario, block]; −1 = the mark cannot be read, and counts as none."""
+        return _marks(self.root["blocks/done"])
 
     def variant_done(self) -> np.ndarray | None:
         """Likewise, int32 [variant, venue, scenario, block]; None in a run without variants."""
-        return self.root["blocks/variant_done"][...] if self.plan.variants else None
+        return _marks(self.root["blocks/variant_done"]) if self.plan.variants else None
 
     def pending(self) -> list[Block]:
         """Blocks of the plan that are not complete in the store, in plan order."""
@@ -139,6 +149,22 @@ class RunStore:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _marks(array: zarr.Array) -> np.ndarray:
+    """All marks of one array; −1 where one is damaged, so that a flipped bit costs one block and not the run."""
+    try:
+        return array[...]
+    except McriskError:
+        raise
+    except Exception as error:  # decoders raise whatever a damaged chunk makes them raise
+        if remote_error(error):
+            raise
+    found = np.full(array.shape, -1, array.dtype)
+    for index in np.ndindex(array.shape):
+        with suppress(Exception):
+            found[index] = array[index]
+    return found
 
 
 # ---------------------------------------------------------------------- writing one block (runs in the workers)

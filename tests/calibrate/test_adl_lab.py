@@ -157,7 +157,7 @@ def test_command(tmp_path, capsys):
     rows = "quantity,entry_price,collateral\n10,100,50\n-6,100,200\n-4,110,100\n"
     (tmp_path / "a.csv").write_text(rows)
     assert execute(["adl-lab", str(tmp_path / "a.csv"), "--mark", "90", "--out", str(tmp_path / "out")]) == 0
-    assert "leverage_water_filling" in capsys.readouterr().out
+    assert "leverage levelled down" in capsys.readouterr().out
     assert (tmp_path / "out" / "adl-lab-taken.svg").read_text().startswith("<svg xmlns")
 
 

@@ -36,7 +36,8 @@ def test_from_command_to_rulebook(tmp_path, capsys):
     out = tmp_path / "out"
     assert execute(["calibrate", write(tmp_path), "--out", str(out)]) == 0
     said = capsys.readouterr()
-    assert "Recommended: candidate" in said.out and "3 of 3 candidates judged" in said.err
+    assert "Recommended for kraken-preipo: fund " in said.out and "Answer: candidate" in said.out
+    assert "3 of 3 candidates judged" in said.err
     venue = load_venue(str(out / "kraken-preipo-tiny.yaml"))
     assert venue.fund.initial != load_venue("kraken-preipo").fund.initial
     assert any("mcrisk calibrate tiny" in note.source for note in venue.provenance)
@@ -103,7 +104,7 @@ def outcome(p, cost=1.0):
 def test_over_fitting_is_said_aloud():
     good, bad = Interval(0.01, 0.0, 0.02), Interval(0.1, 0.08, 0.12)
     spec = Calibration.model_validate(TINY)
-    checks = [deciding.Check(f"place {k}", outcome(p), outcome(bad)) for k, p in enumerate((good, bad, good))]
+    checks = [deciding.Check(f"place {k}", "squeeze", outcome(p), outcome(bad), k == 0) for k, p in enumerate((good, bad, good))]
     trial = deciding.search.Trial(0, {"fund": 0.1}, checks[0].chosen.table, (-0.8,))
     venue = load_venue("kraken-preipo")
     decision = deciding.Decision(spec, [trial], trial, [trial], venue, venue, checks, None)

@@ -55,7 +55,7 @@ def test_the_boundary_of_a_plane_and_its_mildest_point(tmp_path):
     assert rays[0].shares == pytest.approx((0.5, 0.5), abs=0.06)
     text = reverse.sentence(study, rays)
     assert "severity 0.50" in text and "alone would have to reach" in text
-    assert "polyline" in reverse.figure(study, rays) and len(reverse.table(study, rays).rows) == len(rays)
+    assert "polyline" in reverse.figure(study, rays).svg and len(reverse.table(study, rays).rows) == len(rays)
 
 
 def test_an_input_that_does_not_matter_never_breaks_alone(tmp_path):
@@ -90,7 +90,7 @@ def test_tornado_is_paired_and_sorted(tmp_path):
     assert [bar.name for bar in bars] == ["fund", "fall"]
     assert bars[1].at_high.estimate == pytest.approx(1 - base[0], abs=1e-9)
     assert bars[0].at_low.upper - bars[0].at_low.lower < 1e-9
-    assert "polyline" in sensitivity.tornado_figure(study, bars)
+    assert "polyline" in sensitivity.tornado_figure(study, bars).svg
 
 
 def test_sobol_indices_of_a_linear_function(tmp_path):
@@ -104,8 +104,8 @@ def test_map_has_every_cell(tmp_path):
     study, run = load_world(
         Sensitivity, write(tmp_path, metric="p_adl", map=["fall", "fund"], map_steps=3), {}
     )
-    table, svg = sensitivity.heat_map(study, run, toy(lambda a, b: a * b))
-    assert len(table.rows) == 9 and table.rows[-1][2] == pytest.approx(1.0) and svg.count("<rect") == 9
+    table, picture = sensitivity.heat_map(study, run, toy(lambda a, b: a * b))
+    assert len(table.rows) == 9 and table.rows[-1][2] == pytest.approx(1.0) and picture.svg.count("<rect") == 9
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def store(sound: Path, copy: Path, dice: random.Random) -> str:
     done = []
     for _ in range(dice.randint(1, 2)):
         victim = copy / "zarr.json" if dice.random() < 0.3 else dice.choice(metadata if dice.random() < 0.6 else files)
-        if victim.exists():
+        if victim.is_file() and not victim.is_symlink():  # not what an earlier edit put there, least of all through a link
             done.append(f"{_damage(victim, dice)} {victim.relative_to(copy)}")
     return "; ".join(done)
 

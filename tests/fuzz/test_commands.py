@@ -22,27 +22,34 @@ from tests.fuzz import mutate
 from tests.report.synthetic import write_store
 from tests.runs import fake
 
-LIMIT = 10  # s per command
+LIMIT = 10  # s of processor time per command: on a machine that is shared, ten seconds of the clock may be one of work
+STUCK = 90  # s of the clock: what waits for something that never comes (a pipe, a lock) uses no processor time, and never ends
 ALLOWED = {0, 2}
 EVERY_DAY, LONG = 120, 3400  # cases per kind of input
 
 
 class Hung(BaseException):
-    """A command took longer than `LIMIT`."""
+    """A command worked longer than `LIMIT`, or waited longer than `STUCK`."""
 
 
 @contextlib.contextmanager
-def at_most(seconds: int):
+def at_most(work: float, clock: float):
+    """Raises `Hung` after `work` seconds of processor time of this process, or `clock` seconds whatever it does."""
+
     def ring(*_):
         raise Hung
 
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.alarm(seconds)
+    timers = {signal.SIGPROF: (signal.ITIMER_PROF, work), signal.SIGALRM: (signal.ITIMER_REAL, clock)}
+    before = {number: signal.signal(number, ring) for number in timers}
     try:
+        for timer, seconds in timers.values():
+            signal.setitimer(timer, seconds)
         yield
     finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+        for timer, _ in timers.values():
+            signal.setitimer(timer, 0.0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @pytest.fixture
@@ -63,7 +70,7 @@ def attempt(*arguments: str, allowed: set[int] = ALLOWED) -> str | None:
     """What is wrong with how a command took its input; None if nothing."""
     out, err = io.StringIO(), io.StringIO()
     try:
-        with at_most(LIMIT), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        with at_most(LIMIT, STUCK), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = execute(list(arguments))
     except Hung:
         return f"hangs: {arguments}"
@@ -73,6 +80,15 @@ def attempt(*arguments: str, allowed: set[int] = ALLOWED) -> str | None:
     if code == 2 and "error" not in err.getvalue().lower():
         return f"{arguments} → 2 without a message: {said[-300:]}"
     return None if "\x1b" not in said else f"{arguments}: control characters reach the terminal"
+
+
+def test_the_limits_ring():
+    """Work and waiting are both ended: otherwise the tests below could not fail."""
+    with pytest.raises(Hung), at_most(0.05, 60.0):
+        while True:
+            pass
+    with pytest.raises(Hung), at_most(60.0, 0.05):
+        signal.pause()
 
 
 def left(folder: Path) -> set[str]:

@@ -20,10 +20,11 @@ class Bankrupt:
     price: float = 0.0
 
 
-def inventory_trigger(world: World, mark: float, peak: float, now: float, backlog: bool = True) -> bool:
+def inventory_trigger(world: World, mark: float, reference: float, now: float, backlog: bool = True) -> bool:
     """Has the fund fallen far enough, or (`backlog`) does its inventory hang too long or too large?
 
-    Without `backlog` it is the test before the row's unwinding, with V before the fund helped payers of funding.
+    `reference` is the peak or the average of V over the drawdown window. Without `backlog` it is the test before the row's
+    unwinding, with V before the fund helped payers of funding.
     """
     rule, lots = world.venue.adl, [lot for lot in world.fund.lots.values() if lot.size > 0.0]
     if not lots:
@@ -34,10 +35,8 @@ def inventory_trigger(world: World, mark: float, peak: float, now: float, backlo
         return rule.scope == "inventory" and value <= 0.0
     if rule.trigger != "fund_drawdown":
         return False
-    if rule.drawdown_of == "peak":
-        fallen = value <= (1.0 - rule.drawdown) * peak
-    else:
-        fallen = value <= max((1.0 - rule.drawdown) * world.fund.cash, rule.drawdown_floor)
+    line = (1.0 - rule.drawdown) * reference
+    fallen = value <= (line if rule.drawdown_of == "peak" else max(line, rule.drawdown_floor))
     old = rule.backlog_age > 0.0 and now - min(lot.since for lot in lots) >= rule.backlog_age
     large = rule.backlog_notional > 0.0 and world.fund.notional(mark) > rule.backlog_notional
     return fallen or (backlog and (old or large))

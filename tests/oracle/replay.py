@@ -10,7 +10,7 @@ from typing import Any
 from mcrisk.config.venue import Phase, Venue
 
 from .adl import deleverage, inventory_trigger
-from .averages import Peak
+from .averages import Peak, Window
 from .funding import FundingState, boundaries, pay, premium_of
 from .index import IndexState, Limits, follows_last, speed_limited, update_index
 from .ladders import liquidate
@@ -149,13 +149,14 @@ def replay(
     rows = rows_of(venue, prices, events or [])
     market = Market(venue, rows[0].last if initial_price is None else initial_price)
     world = World(venue, accounts)
-    peaks = Peak(venue.adl.drawdown_window)
+    rule = venue.adl
+    highest = Peak(rule.drawdown_window) if rule.drawdown_of == "peak" else Window(rule.drawdown_window)
     wealth, positions = world.wealth(), world.positions()
     scale = sum(abs(a.cash) for a in world.accounts) + world.initial_fund
     gross = sum(abs(a.q) for a in world.accounts)
     lines, residual, position_residual = [], 0.0, 0.0
     for row in rows:
-        premium, rate = step(world, market, row, peaks)
+        premium, rate = step(world, market, row, highest)
         done = row.settle is not None
         lines.append(
             {
@@ -178,7 +179,7 @@ def replay(
     return _result(world, market, lines, residual, position_residual)
 
 
-def step(world: World, market: Market, row: Row, peaks: Peak) -> tuple[float, float]:
+def step(world: World, market: Market, row: Row, reference: Peak | Window) -> tuple[float, float]:
     """One row, in the order of the model contract. Returns premium and funding rate."""
     if row.rebase != 1.0:  # 1 events
         world.rebase(row.rebase)
@@ -188,11 +189,12 @@ def step(world: World, market: Market, row: Row, peaks: Peak) -> tuple[float, fl
     world.counts["one_sided"] += (row.bid is None) != (row.ask is None)
     market.prices(row, world.counts)  # 3 index, limits, mark
     premium, rate = market.fund_row(row, world)  # 4 funding
-    peak = peaks.add(world.fund.value(market.mark) + world.funding_help, row.time)
+    value = world.fund.value(market.mark) + world.funding_help
+    line = reference.add(value, row.time) if isinstance(reference, Peak) else reference.add(value, row.time, row.dt)
     if row.halted:
         world.counts["halted"] += 1
     else:
-        trade(world, market, row, peak)  # 5-8 margin to ADL
+        trade(world, market, row, line)  # 5-8 margin to ADL
     if row.settle is not None:  # 9 settlement
         world.counts[row.settle] += 1
         settle(world, settlement_price(world, row, market.averages))
@@ -200,14 +202,14 @@ def step(world: World, market: Market, row: Row, peaks: Peak) -> tuple[float, fl
     return premium, rate
 
 
-def trade(world: World, market: Market, row: Row, peak: float) -> None:
+def trade(world: World, market: Market, row: Row, reference: float) -> None:
     """Unwinding, liquidation, ADL, deficits of the positions that went."""
     tiers = Tiers(market.rules.margin, world.venue.contract.contract_size * world.ratio, market.mark)
     prices, left = executable(row, market.order_limits())
     s = Situation(row, market.mark, market.previous_mark, tiers, prices, left)
-    unwind(world, s, fund_may=not inventory_trigger(world, market.mark, peak, row.time, backlog=False))
+    unwind(world, s, fund_may=not inventory_trigger(world, market.mark, reference, row.time, backlog=False))
     leftover = liquidate(world, s)
-    deleverage(world, s, leftover, inventory_trigger(world, market.mark, peak, row.time))
+    deleverage(world, s, leftover, inventory_trigger(world, market.mark, reference, row.time))
     pay_deficits(world, [a for a in world.accounts if a.closed_now and not a.keeps_deficit], market.mark, "fund")
 
 

@@ -260,6 +260,8 @@ SKELETONS: dict[str, dict[str, Any]] = {
             "bankruptcy",
             scope="inventory",
             drawdown=(0.02, 0.3),
+            drawdown_of="average",
+            drawdown_floor=(0.0, 2000.0),
             drawdown_window=(600.0, 7200.0),
         ),
         settlement={"cancellation": "mark", "expires_after_listing": (600.0, 7200.0), "expiry_price": "last_hour_last"},

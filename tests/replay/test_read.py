@@ -118,6 +118,13 @@ def test_unused_columns_are_remarked_with_the_near_name(read):
     assert any("externl" in remark and "external" in remark for remark in remarks)
 
 
+def test_a_gap_in_time_is_told_with_its_row_and_allowed(read):
+    rows = [f"{60 * i},100" for i in range(5)] + ["90000,100", "90060,100"]
+    remarks = read("\n".join(["time,last", *rows]) + "\n").remarks
+    assert any("line 7" in remark and "89760 s after the row before" in remark for remark in remarks)
+    assert not any("after the row before" in r for r in read("time,last\n0,100\n60,100\n600,100\n660,100\n").remarks)
+
+
 @pytest.mark.parametrize(
     ("prices", "words"),
     [

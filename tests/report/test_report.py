@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -227,3 +228,28 @@ def test_the_shipped_run_config_is_understood(tmp_path):
 def test_folder_that_cannot_be_written(made):
     with pytest.raises(InputError, match="cannot be written"):
         report(made.store, "/proc/nowhere")
+
+
+def test_the_add_on_names_the_assumption_that_makes_it_worse():
+    """Not the one that moves the number most: a higher fund lowers it and is no add-on."""
+    from mcrisk.report.sections import _addon
+
+    nan = float("nan")
+    assert _addon(np.array([[nan, -0.24], [0.16, -0.18]]), ["fund", "depth"]) == (0.16, "depth")
+    assert _addon(np.array([[0.0, -0.1]]), ["index recipe"]) == (0.0, "–")
+    assert _addon(np.array([[nan, nan]]), ["fund"])[1] == "not resolved"
+
+
+def test_a_paired_difference_has_the_sign_of_its_sentence(monkeypatch):
+    from mcrisk.report import designs
+
+    class Fake:
+        shock, n_paths = 0, 400
+
+        def cell(self, venue, scenario, names):
+            return {"bad_debt": np.full(400, [1.0, 2.0][venue]) + np.arange(400) % 7 * [0.1, 0.2][venue]}
+
+    a, b = (SimpleNamespace(index=k, name=n, open_interest=100.0) for k, n in enumerate(("kraken", "okx")))
+    for first, second in ((a, b), (b, a)):
+        text = designs._contrast(Fake(), first, second)
+        assert "okx ends with the larger hole" in text and "−" not in text

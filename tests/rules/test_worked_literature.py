@@ -8,8 +8,10 @@ import pytest
 
 from mcrisk.config.load import load_venue
 from mcrisk.config.venue import BlendIndex
+from mcrisk.replay.api import replay as engine
 from mcrisk.rules import literature as paper
 from mcrisk.rules.calculator import bankruptcy_price
+from tests.oracle.compare import frame
 from tests.oracle.replay import replay
 from tests.oracle.venues import account, path, venue
 from tests.rules.harness import Index, row
@@ -22,12 +24,32 @@ def test_w_xyz_9_alternative_settlement_date():
 
 
 def test_w_okx_1_adl_fund_threshold():
-    """The average-based restatement is a calculator; the profiles ship the official reading, the peak."""
+    """The restatement as a calculator; the profiles ship the official reading, the peak, with the average as an option."""
     threshold = paper.okx_threshold(400_000.0)
     assert threshold == pytest.approx(280_000.0) and 200_000.0 < threshold
     assert paper.okx_threshold(10_000.0) == 50_000.0
     adl = load_venue("okx-premarket-perp").adl
     assert (adl.trigger, adl.drawdown_of, adl.drawdown, adl.drawdown_window) == ("fund_drawdown", "peak", 0.3, 28800.0)
+
+
+@pytest.mark.parametrize(("of", "fund", "last", "triggered"), [
+    ("average", 400_000.0, 88.0, True), ("average", 400_000.0, 89.0, False),    # V 200,000 and 300,000 against 280,000
+    ("average", 60_000.0, 89.85, True), ("average", 60_000.0, 89.95, False),    # V 45,000 and 55,000 against the floor
+    ("peak", 60_000.0, 89.85, False), ("peak", 60_000.0, 89.8, True),           # V 45,000 and 40,000 against 42,000
+])
+def test_w_okx_1_as_a_replay(of, fund, last, triggered):
+    """After eight hours at `fund` it takes over 100,000 contracts at 90; the mark is the last price."""
+    made = venue(
+        {"margin": {"mode": "whole", "tiers": [{"initial": 0.1, "maintenance": 0.05}]}},
+        liquidation={"kind": "tier_step_down"}, fund={"initial": fund / 1e7},
+        contract={"initial_price": 100.0, "open_interest": 1e7},
+        adl={"trigger": "fund_drawdown", "scope": "inventory", "rank": "okx", "price": "mark", "difference_to": "fund",
+             "drawdown": 0.3, "drawdown_of": of, "drawdown_floor": 50_000.0})
+    rows = frame([{"time": t, "last": p} for t, p in ((0.0, 100.0), (28800.0, 100.0), (28801.0, last))])
+    book = frame([account("L", 1e5, 100.0, 1e6), account("S", -1e5, 100.0, 1e6)])
+    told = engine(made, rows, book)
+    assert list(told.ledger["event"]) == ["takeover", *(["adl", "adl"] if triggered else [])]
+    assert told.ledger["price"].iloc[0] == pytest.approx(90.0) and (told.ledger["fund"].sum() != 0.0) == triggered
 
 
 @pytest.mark.parametrize(("size", "depth", "assigned"), [(1_760_000, 1_007_379, 752_621), (300_000, 300_000, 0)])

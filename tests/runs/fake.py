@@ -139,6 +139,9 @@ class Execution:
     workers: int | None = 1
     scheduler: str | None = None
 
+    def model_copy(self, update: dict) -> Execution:
+        return replace(self, **update)
+
 
 @dataclass(frozen=True)
 class Config:

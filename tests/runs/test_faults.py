@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -170,6 +171,29 @@ def test_faults_of_a_block_become_messages(tmp_path):
         run_with(fake.engine(), config, tmp_path / "a.zarr")
     with pytest.raises(InputError, match="no space left"):
         run_with(fake.engine(), fake.Config(trap=str(tmp_path / "full")), tmp_path / "b.zarr")
+
+
+def test_check_repair_computes_just_the_damaged_blocks(undisturbed, tmp_path, monkeypatch, capsys):
+    """The command itself: a flipped bit, a truncated file and a number in /bands; then once more on the sound store."""
+    from mcrisk.cli.app import execute
+    from mcrisk.runs import api
+
+    out = Path(shutil.copytree(undisturbed, tmp_path / "run.zarr"))
+    for name, place in {"paths/fund_minimum": "c/0/1/2", "blocks/pnl_histogram": "c/1/0/0/0/0", "bands/mark": "c/0/0/0/0"}.items():
+        raw = bytearray((out / name / place).read_bytes())
+        raw[len(raw) // 2] ^= 1
+        (out / name / place).write_bytes(raw if name != "blocks/pnl_histogram" else raw[:7])
+    monkeypatch.setattr(api, "load_config", lambda stored: fake.Config())
+    monkeypatch.setattr(api, "engine_for", lambda config: fake.engine())
+    copy = Path(shutil.copytree(out, tmp_path / "copy.zarr"))
+    assert execute(["check", str(copy)]) == 1
+    assert execute(["show", str(copy)]) != 1 and "Traceback" not in capsys.readouterr().err  # half of it is never shown
+    assert execute(["check", str(out), "--repair", "--workers", "1"]) == 0
+    assert "3 part(s) repaired" in capsys.readouterr().out
+    assert open_run(out).manifest["sessions"][-1]["blocks"] == 2
+    assert content(out) == content(undisturbed)
+    assert execute(["check", str(out), "--repair"]) == 0 and "all finished blocks are sound" in capsys.readouterr().out
+    assert execute(["check", str(out), "--workers", "1"]) == 2
 
 
 @pytest.mark.slow

@@ -232,6 +232,40 @@ def test_damage_is_found_and_only_that_block_is_computed_again(copy, whole, harm
     assert check(copy) == []
 
 
+@pytest.mark.parametrize("harm", ["flip", "delete"])
+def test_a_damaged_mark_costs_one_block_and_not_the_run(copy, whole, harm):
+    mark = copy / "blocks/done/c/1/2/1"
+    raw = bytearray(mark.read_bytes())
+    raw[1] ^= 1
+    mark.write_bytes(raw) if harm == "flip" else mark.unlink()
+    (found,) = check(copy)
+    assert found.block.index == (1, 2, 1) and "mark" in found.reason
+    with opened(copy) as store:
+        assert [b.index for b in store.pending()] == [(1, 2, 1)]
+        fill(store, session="repair")
+    assert same_paths(copy, whole)
+
+
+@pytest.mark.parametrize("name", ["accounts/pnl_mean", "bands/mark", "paths/path", "paths/venue", "blocks/pnl_edges"])
+def test_damage_outside_the_blocks_is_found_and_made_good(copy, whole, name):
+    file = next(path for path in sorted((copy / name / "c").rglob("*")) if path.is_file())
+    sound = file.read_bytes()
+    raw = bytearray(sound)
+    raw[len(raw) // 2] ^= 1
+    file.write_bytes(raw)
+    if name in ("paths/venue", "blocks/pnl_edges"):  # an axis without which nothing can be checked
+        with pytest.raises(InputError, match="axes are damaged"):
+            check(copy)
+    else:
+        (found,) = check(copy)
+        assert found.block is None and str(found).startswith(f"/{name}: ")
+    with opened(copy) as store:  # what the same command does
+        assert store.pending() == []
+        merge(store)
+        store.note(complete=True)
+    assert check(copy) == [] and file.read_bytes() == sound and same_paths(copy, whole)
+
+
 def test_a_resume_notices_lost_files_without_reading_everything(copy):
     with RunStore.existing(copy) as store:
         file, block = damaged_file(store)
