@@ -2,6 +2,8 @@
 
     python benchmarks/variance_reduction.py --json benchmarks/results/variance-reduction.json     # long: 32 replicates
     python benchmarks/variance_reduction.py --quick
+    python benchmarks/variance_reduction.py --judge benchmarks/results/variance-reduction-rare-loss.json   # goals, from a file
+    python benchmarks/variance_reduction.py --twins                                             # cheaper twins as control variates
 
 A ratio of 10 means ten times fewer paths for the same interval. Ratios are of variances over replicates (for a net: over
 its scramblings), at equal numbers of paths, so that the machine's load does not enter; 32 replicates know a ratio to about
@@ -24,6 +26,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import yaml
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -187,6 +190,51 @@ def twin(work: Workload, paths: int) -> dict:
     return found
 
 
+TWINS = {"a tenth of the accounts": ("book.accounts=100",), "coarse grid": ("book.accounts=1000", "grid=coarse")}
+
+
+def twins(paths: int) -> list[dict]:
+    """Cheaper fidelities of a cell with 1,000 accounts on the same draws: what they explain, cost, and gain at best."""
+    rows = []
+    for venue in ("kraken-preipo", "okx-preipo-perp"):
+        work = Workload("quickstart", venue, "combined", ("execution.backend=auto",), {}, paths, 0.3)
+        full = drawn(work, "{}", paths, 1, ("book.accounts=1000",))
+        for name, changes in TWINS.items():
+            other = drawn(work, "{}", paths, 1, changes)
+            cost = other.seconds / full.seconds
+            for target, of in {"fund lost": lambda p: np.isfinite(p["depletion_time"]).astype(float),
+                               "fund need": lambda p: p["fund_need"],
+                               "liquidated": lambda p: p["liquidated_notional"]}.items():  # fmt: skip
+                x, y = of(full.paths), of(other.paths)
+                squared = float(np.corrcoef(x, y)[0, 1] ** 2) if x.std() > 0 and y.std() > 0 else 0.0
+                gain = 1.0 / (np.sqrt(max(0.0, 1.0 - squared)) + np.sqrt(cost * squared)) ** 2
+                rows.append({"venue": venue, "twin": name, "target": target, "paths": paths, "cost": round(cost, 3),
+                             "squared_correlation": round(squared, 3), "gain_at_best": round(float(gain), 2)})  # fmt: skip
+                print(json.dumps(rows[-1]), flush=True)
+    return rows
+
+
+GOAL = {"P(fund lost)": 30.0, "median liquidated": 0.5, "90 % liquidated": 0.5}  # variance ratio to plain Monte Carlo, at least
+
+
+def judge(rows: list[dict], method: str) -> list[str]:
+    """Each goal and how a method stands to it; those that are missed begin with MISSED."""
+    at = {(row["method"], row["target"]): row["variance_ratio"] for row in rows}
+    found = {target: at.get((method, target)) for target in GOAL}
+    return [f"{'met' if value is not None and value >= GOAL[target] else 'MISSED'}: {method}, {target}: "
+            f"{'no figure' if value is None else f'{value:.3g}'} times fewer paths, at least {GOAL[target]:g}"
+            for target, value in found.items()]  # fmt: skip
+
+
+def shipped(work: dict) -> str:
+    """The method that the workload's configuration file asks for."""
+    from mcrisk.config.load import load_config
+
+    wanted = load_config(work["config"]).variance_reduction
+    read = {name: type(wanted).model_validate(yaml.safe_load(text)) for name, text in work["methods"].items()}
+    return next(name for name, found in read.items() if found == wanted)
+
+
 def table(rows: list[dict]) -> str:
     """Variance ratios, targets as columns."""
     names, methods = list(dict.fromkeys(r["target"] for r in rows)), list(dict.fromkeys(r["method"] for r in rows))
@@ -209,7 +257,19 @@ def main() -> None:
     arguments.add_argument("--only", choices=WORKLOADS, help="one workload")
     arguments.add_argument("--scale", type=float, default=1.0, help="times as many paths")
     arguments.add_argument("--json", type=Path, help="where to write the figures")
+    arguments.add_argument("--judge", type=Path, metavar="FILE", help="say whether stored figures reach the goals, nothing else")
+    arguments.add_argument("--twins", action="store_true", help="measure cheaper twins, nothing else")
     asked = arguments.parse_args()
+    if asked.judge:
+        work = json.loads(asked.judge.read_text())["workloads"]["rare-loss"]
+        told = judge(work["rows"], shipped(work))
+        print("\n".join(told))
+        sys.exit(any(line.startswith("MISSED") for line in told))
+    if asked.twins:
+        out = {"when": datetime.now(UTC).isoformat(timespec="seconds"), "load": os.getloadavg()[0], "twins": twins(256)}
+        if asked.json:
+            asked.json.write_text(json.dumps(out, indent=1) + "\n")
+        return
     replicates = 8 if asked.quick else 32
     out = {"when": datetime.now(UTC).isoformat(timespec="seconds"), "machine": platform.processor() or platform.machine(),
            "load": os.getloadavg()[0], "replicates": replicates, "workloads": {}}  # fmt: skip

@@ -83,7 +83,8 @@ def _confirmation(decision: Decision) -> str:
     if decision.confirmed is None:
         return ""
     if decision.confirmed:
-        before = f", after candidates {down} had failed there" if down else ""
+        several = "s" if len(decision.turned_down) > 1 else ""
+        before = f", where candidate{several} {down} had failed" if down else ""
         return f"confirmed on {decision.study.check_paths:,} paths of a second seed{before}; "
     count = len(decision.turned_down) + 1
     return f"none of the {count} best candidates could be confirmed on {decision.study.check_paths:,} paths of a second seed; "

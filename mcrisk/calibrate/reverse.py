@@ -21,7 +21,7 @@ from scipy.stats import qmc
 
 from mcrisk.calibrate.evaluate import Runner, known_metric
 from mcrisk.calibrate.output import Picture, Table, shown
-from mcrisk.calibrate.words import name_of, text_of
+from mcrisk.calibrate.words import name_of, range_of, text_of, title_of, value_of
 from mcrisk.calibrate.world import job_at
 from mcrisk.config.run import RunConfig
 from mcrisk.config.study import ReverseStress
@@ -116,7 +116,7 @@ def sentence(study: ReverseStress, rays: Sequence[Ray]) -> str:
     """What a board reads: the mildest combination, each input alone, and what does not break the limit by itself."""
     best = rays[0]
     parts = [
-        f"{_name(item)} at {shown(item.at(share))}" for item, share in zip(study.inputs, best.shares) if share > 1e-9
+        f"{title_of(item)} of {value_of(item, item.at(share))}" for item, share in zip(study.inputs, best.shares) if share > 1e-9
     ]
     alone = {ray.direction.index(1.0): ray for ray in rays if sum(d > 0 for d in ray.direction) == 1}
     text, limit = name_of(study.metric), text_of(study.metric, study.value)
@@ -126,16 +126,12 @@ def sentence(study: ReverseStress, rays: Sequence[Ray]) -> str:
     ]
     for k, ray in sorted(alone.items()):
         item = study.inputs[k]
-        verdict = f"does not do it alone, even at {shown(item.high)}"
+        verdict = f"does not do it alone, even at {value_of(item, item.high)}"
         if ray.breaks:
-            verdict = f"alone would have to reach {shown(item.at(ray.shares[k]))}"
-        lines.append(f"{_name(item).capitalize()} {verdict}.")
+            verdict = f"alone would have to reach {value_of(item, item.at(ray.shares[k]))}"
+        lines.append(f"{title_of(item)[0].upper()}{title_of(item)[1:]} {verdict}.")
     lines.append(f"{sum(r.breaks for r in rays)} of {len(rays)} directions break the limit. Other inputs stay harmless.")
     return "\n".join(lines)
-
-
-def _name(item: object) -> str:
-    return item.text or item.name.replace("_", " ")
 
 
 def _list(parts: Sequence[str]) -> str:
@@ -145,12 +141,13 @@ def _list(parts: Sequence[str]) -> str:
 def table(study: ReverseStress, rays: Sequence[Ray]) -> Table:
     """The boundary, mildest first; rays that never break come last with their value at the end."""
     rows = tuple(
-        (ray.severity if ray.breaks else "never", *(item.at(share) for item, share in zip(study.inputs, _end(ray))),
-         *ray.found, _verdict(ray))
+        (ray.severity if ray.breaks else "never", *(value_of(item, item.at(share)) for item, share in zip(study.inputs, _end(ray))),
+         range_of(study.metric, ray.found), _verdict(ray))
         for ray in rays
     )  # fmt: skip
-    columns = ("severity", *(item.name for item in study.inputs), study.metric, "lower", "upper", "limit")
-    note = f"Just beyond the limit {study.metric} ≥ {study.value:g}, judged at the {study.judged}; 95 % intervals."
+    columns = ("severity", *map(title_of, study.inputs), name_of(study.metric), "limit")
+    limit = f"{name_of(study.metric)} ≥ {text_of(study.metric, study.value)}"
+    note = f"Just beyond the limit ({limit}), judged at the {study.judged}; 95 % intervals."
     return Table("Boundary", columns, rows, note)
 
 
@@ -175,8 +172,8 @@ def figure(study: ReverseStress, rays: Sequence[Ray]) -> Picture | None:
     x, y = (study.inputs[k] for k in pair)
     points = [tuple(r.shares[k] for k in pair) for r in planes[pair]]
     points.sort(key=lambda p: math.atan2(p[1], p[0]))
-    ticks = lambda item: linear(0.0, 1.0, lambda s: shown(float(item.at(s))))  # noqa: E731
-    plot = Plot(ticks(x), ticks(y), _name(x), _name(y), f"{study.name}: where the limit breaks", 440, 360)
+    ticks = lambda item: linear(0.0, 1.0, lambda s: str(value_of(item, item.at(s))))  # noqa: E731
+    plot = Plot(ticks(x), ticks(y), title_of(x), title_of(y), f"{study.name}: where the limit breaks", 440, 360)
     plot.line([p[0] for p in points], [p[1] for p in points], "s5")
     for a, b in points:
         plot.shapes.append(f'<circle class="r bad" cx="{plot.px(a)}" cy="{plot.py(b)}" r="4"/>')
@@ -185,4 +182,4 @@ def figure(study: ReverseStress, rays: Sequence[Ray]) -> Picture | None:
         middle = points[len(points) // 2]
         plot.text(*middle, "broken beyond", dx=8, dy=-6)
     see = "Towards the lower left the limit holds, beyond the line it breaks. Other inputs stay harmless."
-    return Picture(str(plot.render()), f"Where the limit breaks: {_name(x)} and {_name(y)}", see)
+    return Picture(str(plot.render()), f"Where the limit breaks: {title_of(x)} and {title_of(y)}", see)

@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from mcrisk.calibrate.evaluate import Job, Outcome, Runner, known_metric
 from mcrisk.calibrate.output import Picture, Table, shown
+from mcrisk.calibrate.words import change_of, is_share, name_of, range_of, text_of, title_of, value_of
 from mcrisk.calibrate.world import job_at
 from mcrisk.config.run import RunConfig
 from mcrisk.config.study import Sensitivity
+from mcrisk.report import format as fmt
 from mcrisk.report.svg import Plot, Scale, linear, text_at
 from mcrisk.risk.intervals import NAN, Interval, paired_difference
 
@@ -63,7 +65,7 @@ def sobol(study: Sensitivity, run: RunConfig, compute: Runner, seed: int = 0) ->
     from SALib.analyze import sobol as analysis
     from SALib.sample import sobol as sample
 
-    names = [item.name for item in study.inputs]
+    names = [title_of(item) for item in study.inputs]
     problem = {"num_vars": len(names), "names": names, "bounds": [[0.0, 1.0]] * len(names)}
     points = sample.sample(problem, study.sobol, calc_second_order=False, seed=seed)
     found = compute([job_at(run, study.inputs, point, study.paths) for point in points])
@@ -78,7 +80,7 @@ def sobol(study: Sensitivity, run: RunConfig, compute: Runner, seed: int = 0) ->
         )
     columns = ("input", "first order", "lower", "upper", "total", "lower ", "upper ")
     note = f"{len(points):,} evaluations. First order: alone. Total: with everything it interacts with. 95 % intervals."
-    return Table(f"Sobol indices of {study.metric}", columns, rows, note)
+    return Table("Sobol indices", columns, rows, f"Of the {name_of(study.metric)}. {note}")
 
 
 def _around(value: float, half: float) -> tuple[float, float, float]:
@@ -94,7 +96,7 @@ def heat_map(study: Sensitivity, run: RunConfig, compute: Runner) -> tuple[Table
     rows = tuple(
         (pair[0].at(a), pair[1].at(b), *outcome.table[study.metric]) for (a, b), outcome in zip(points, found)
     )  # fmt: skip
-    table = Table(f"Map of {study.metric}", (*study.map, "estimate", "lower", "upper"), rows)
+    table = Table("Map of two inputs", (*map(title_of, pair), name_of(study.metric), "lower", "upper"), rows)
     values = np.array([row[2] for row in rows]).reshape(len(shares), len(shares))
     return table, draw_map(values, pair[0], pair[1], study.metric)
 
@@ -103,8 +105,8 @@ def draw_map(values: Array, x: object, y: object, title: str) -> Picture:
     """Cells [x, y] shaded by value, with the number in each."""
     n, low, span = len(values), float(np.nanmin(values)), float(np.ptp(values)) or 1.0
     steps = np.linspace(0.0, 1.0, n)
-    scales = [Scale(0, n, [(k + 0.5, shown(float(item.at(s)))) for k, s in enumerate(steps)]) for item in (x, y)]
-    plot = Plot(*scales, x.name, y.name, f"map of {title}", 80 + 64 * n, 90 + 40 * n, left=76)
+    scales = [Scale(0, n, [(k + 0.5, str(value_of(item, item.at(s)))) for k, s in enumerate(steps)]) for item in (x, y)]
+    plot = Plot(*scales, title_of(x), title_of(y), f"map of {name_of(title)}", 80 + 64 * n, 90 + 40 * n, left=76)
     for i in range(n):
         for j in range(n):
             depth = 0.06 + 0.8 * (values[i, j] - low) / span
@@ -112,27 +114,50 @@ def draw_map(values: Array, x: object, y: object, title: str) -> Picture:
                 f'<rect fill="#b23a08" fill-opacity="{depth:.3f}" x="{plot.px(i)}" y="{plot.py(j + 1)}" '
                 f'width="{plot.px(i + 1) - plot.px(i):.1f}" height="{plot.py(j) - plot.py(j + 1):.1f}"/>'
             )
-            plot.text(i + 0.5, j + 0.5, shown(float(values[i, j])), "value", "middle", dy=4)
-    return Picture(str(plot.render()), f"{x.name} against {y.name}", f"The darker a cell, the larger {title}.")
+            plot.text(i + 0.5, j + 0.5, text_of(title, float(values[i, j])), "value", "middle", dy=4)
+    return Picture(str(plot.render()), f"{title_of(x)} against {title_of(y)}", f"The darker a cell, the larger: {name_of(title)}.")
 
 
 def tornado_table(study: Sensitivity, base: Interval, bars: Sequence[Bar]) -> Table:
     """One row per input, largest effect first."""
-    rows = tuple((b.name, b.low, b.high, *b.at_low, *b.at_high) for b in bars)
-    columns = ("input", "low", "high", "change at low", "from", "to", "change at high", "from ", "to ")
-    note = f"Base: {study.metric} = {shown(base.estimate)}. Changes are paired on common draws, 95 % intervals."
-    return Table(f"One input at a time, {study.metric}", columns, rows, note)
+    metric, items = study.metric, {item.name: item for item in study.inputs}
+    rows = tuple(
+        (title_of(item), value_of(item, b.low), value_of(item, b.high), change_of(metric, b.at_low), change_of(metric, b.at_high))
+        for b in bars
+        for item in [items[b.name]]
+    )
+    columns = ("input", "low", "high", "change at low", "change at high")
+    note = f"{name_of(metric)}: {range_of(metric, base)} at the base. Changes are paired on common draws, 95 % intervals."
+    return Table("One input at a time", columns, rows, note[0].upper() + note[1:])
+
+
+def sentence(study: Sensitivity, base: Interval, bars: Sequence[Bar], indices: Table | None) -> str:
+    """What the number is, what moves it most, and what explains most of its variation."""
+    metric, top = study.metric, bars[0]
+    item = next(i for i in study.inputs if i.name == top.name)
+    ends = ((top.low, top.at_low), (top.high, top.at_high))
+    moves = " and ".join(f"{change_of(metric, gap)} at {value_of(item, value)}" for value, gap in ends)
+    name = name_of(metric)
+    lines = [f"{name[0].upper()}{name[1:]} of {study.venue} under {study.scenario} depends most on {title_of(item)}: {moves}."]
+    lines.append(f"At the base it is {range_of(metric, base)}.")
+    if indices is not None and any(row[4] > 0 for row in indices.rows):
+        first = max(indices.rows, key=lambda row: row[4])
+        lines.append(
+            f"Over the whole ranges, {fmt.percent(first[4])} of its variation goes away when {first[0]} is known (total Sobol "
+            f"index, 95 %: {first[5]:.2f} to {first[6]:.2f})."
+        )
+    return "\n".join(lines)
 
 
 def tornado_figure(study: Sensitivity, bars: Sequence[Bar]) -> Picture:
     """Two bars per input, its low end above its high end, with whiskers for the intervals."""
     ends = [abs(v) for bar in bars for v in (*bar.at_low, *bar.at_high) if v == v]
     reach = max(ends, default=0.0) * 1.05 or 1.0
-    count = len(bars)
+    count, titles = len(bars), {item.name: title_of(item) for item in study.inputs}
     plot = Plot(
-        linear(-reach, reach, lambda v: shown(float(v))), Scale(0, count, []),
-        f"change of {study.metric} (upper bar: low, lower bar: high)", "", f"{study.name}: tornado", 520, 30 * count + 70,
-        left=130,
+        linear(-reach, reach, fmt.points if is_share(study.metric) else (lambda v: shown(float(v)))), Scale(0, count, []),
+        f"change of {name_of(study.metric)}", "", f"{study.name}: tornado", 560, 30 * count + 70,
+        left=min(230, max(110, 16 + round(5.8 * max(map(len, titles.values()))))),
     )  # fmt: skip
     for k, bar in enumerate(bars):
         y = count - k - 0.5
@@ -140,6 +165,6 @@ def tornado_figure(study: Sensitivity, bars: Sequence[Bar]) -> Picture:
             plot.bar(0.0, effect.estimate, y + shift - 0.1, y + shift + 0.1, style)
             if effect.resolved:
                 plot.line([effect.lower, effect.upper], [y + shift, y + shift], "q v")
-        plot.front.append(text_at(plot.left - 8, plot.py(y) + 4, bar.name, "tick", "end"))
-    see = "The longest bars on top: what the number depends on most. Dashed: 95 % intervals of the paired change."
+        plot.front.append(text_at(plot.left - 8, plot.py(y) + 4, titles[bar.name], "tick", "end"))
+    see = "What the number depends on most stands on top. Upper bar: low end, lower bar: high end; dashed: 95 % intervals."
     return Picture(str(plot.render()), "One input at a time", see)

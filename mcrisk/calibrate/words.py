@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from mcrisk.calibrate.output import Range, certain, money_range, shown
-from mcrisk.config.study import AT
+from mcrisk.config.study import AT, Input
 from mcrisk.report import format as fmt
 from mcrisk.risk.intervals import Interval
 
@@ -45,6 +45,29 @@ def is_share(metric: str) -> bool:
 def text_of(metric: str, value: float) -> str:
     """One number of a metric."""
     return fmt.percent(value) if is_share(metric) else shown(float(value))
+
+
+def title_of(item: Input) -> str:
+    """An input as people call it."""
+    return item.text or item.name.replace("_", " ")
+
+
+def value_of(item: Input, value: float) -> Range:
+    """A value of an input as people read it."""
+    if item.reads == "percent":
+        return certain(fmt.percent(value), value)
+    if item.reads == "log_change":
+        return certain(fmt.signed_percent(math.expm1(value)), value)
+    return certain(shown(float(value)), value)
+
+
+def change_of(metric: str, found: Interval) -> Range:
+    """A difference of a metric with its interval; shares in percentage points."""
+    if not is_share(metric):
+        return range_of(metric, found)
+    low, high = (fmt.points(end) if end == end else fmt.NOT_RESOLVED for end in found[1:])
+    exact = found.lower == found.upper == found.estimate
+    return Range(fmt.points(found.estimate) + ("" if exact else f" [{low}, {high}]"), found)
 
 
 def range_of(metric: str, found: Interval) -> Range:

@@ -120,17 +120,12 @@ def sensitivity(
     with runner(workers, scheduler) as compute:
         base, bars = study_of.tornado(study, run, compute)
         tables, figures = [study_of.tornado_table(study, base, bars)], {"tornado": study_of.tornado_figure(study, bars)}
-        if study.sobol:
-            tables.append(study_of.sobol(study, run, compute))
+        indices = study_of.sobol(study, run, compute) if study.sobol else None
+        tables += [indices] if indices is not None else []
         if study.map:
             mapped, figures["map"] = study_of.heat_map(study, run, compute)
             tables.append(mapped)
-    largest = bars[0]
-    text = (
-        f"{study.metric} is {base.estimate:.4g} at {study.venue} under {study.scenario}. It depends most on "
-        f"{largest.name}: {largest.at_low.estimate:+.3g} at {largest.low:g}, {largest.at_high.estimate:+.3g} at "
-        f"{largest.high:g}."
-    )
+    text = study_of.sentence(study, base, bars, indices)
     conclude(Findings("sensitivity", study.title or "Sensitivity", text, tables, figures), folder, Answer(as_json, quiet))
 
 

@@ -54,9 +54,15 @@ def run(
     from mcrisk.runs import run as compute
 
     done = compute(asked, out=target, quiet=quiet)
-    _conclude(target, quiet, as_json, enforce=asked.limits.enforce)
-    if asked.target and (missed := done.missed_targets):
-        raise _not_precise(target, missed)
+    missed = _not_precise(target, done.missed_targets) if asked.target and done.missed_targets else None
+    try:
+        _conclude(target, quiet, as_json, enforce=asked.limits.enforce)
+    except LimitBreached:
+        if missed:  # the breach decides the exit code; that the number is not as precise as asked must be said all the same
+            typer.echo(f"warning: {missed}", err=True)
+        raise
+    if missed:
+        raise missed
 
 
 def _conclude(target: str, quiet: bool, as_json: bool = False, *, enforce: bool) -> None:

@@ -161,6 +161,7 @@ class Input(Model):
     there low may be the larger number (depth).
 
     scale: the number multiplies what the run has instead of replacing it.
+    text, reads: how people read it: as it is, in percent, or as the change of a price whose logarithm it is.
     """
 
     name: Name
@@ -169,7 +170,8 @@ class Input(Model):
     high: float
     log: bool = False
     scale: bool = False
-    text: str = ""
+    text: str = Field("", max_length=80)
+    reads: Literal["number", "percent", "log_change"] = "number"
 
     @model_validator(mode="after")
     def _range(self) -> Input:

@@ -79,7 +79,7 @@ def test_a_lucky_candidate_is_not_confirmed(tmp_path):
     assert all(t.values["fund"] < unlucky.best.values["fund"] for t in unlucky.turned_down)
     assert unlucky.best.values["fund"] > 1.4 * MEAN["valuation_reset"] * math.log(1 / 0.02)
     text = page.summary(unlucky)
-    assert f"after candidates {unlucky.turned_down[0].number}" in text
+    assert f"where candidate{'' if len(unlucky.turned_down) == 1 else 's'} {unlucky.turned_down[0].number}" in text
     assert any("(not confirmed)" in row[0] for row in page.front_table(unlucky).rows)
 
 

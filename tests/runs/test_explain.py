@@ -123,4 +123,25 @@ def test_a_run_of_another_backend_is_told_within_the_contract(tmp_path):
         pytest.skip("no native backend here")
     run = made(tmp_path, "okx-premarket-perp", "execution.backend=native")
     for path in (0, 17, 40):
-        assert "native" in explain(run, "okx-premarket-perp", "combined", path).agreement
+        found = explain(run, "okx-premarket-perp", "combined", path)
+        assert "native" in found.agreement and not (found.result.ledger["event"] == "elsewhere").any()
+
+
+@pytest.mark.slow
+def test_a_path_that_travels_alone_meets_what_it_meets_in_its_group(run):
+    """The quick walk: the same rows, the same entries, money within the contract between backends."""
+    from mcrisk.config.load import load_config
+    from mcrisk.engine.simulate import prepare, simulator
+    from mcrisk.replay.trace import walk
+
+    sim = simulator(prepare(load_config(run.config), "tradexyz-ipop", "combined"))
+    for path in (3, 40):
+        group, alone = (walk(sim, path, exact=exact) for exact in (True, False))
+        assert [s.row for s in group.steps] == [s.row for s in alone.steps] and len(group.steps) > 3
+        scale = 1e-6 * float(np.sum(np.abs(np.asarray(sim.cell.ref.collateral))))
+        for name, column in group.columns.items():
+            np.testing.assert_allclose(alone.columns[name], column, rtol=1e-6, atol=scale, err_msg=name)
+        np.testing.assert_allclose(alone.fund, group.fund, rtol=1e-6, atol=scale)
+        for one, other in zip(group.steps, alone.steps):
+            np.testing.assert_allclose(other.after.collateral, one.after.collateral, rtol=1e-6, atol=scale)
+            np.testing.assert_allclose(other.ratio, one.ratio)

@@ -134,7 +134,7 @@ def test_a_metric_that_does_not_exist_is_refused_first(tmp_path):
     assert "p_fund_depleted" in caught.value.remedy
 
 
-def test_the_command_ends_with_code_4(tmp_path, monkeypatch):
+def test_the_command_ends_with_code_4(tmp_path, monkeypatch, capsys):
     from types import SimpleNamespace
 
     from mcrisk.cli.app import execute
@@ -144,6 +144,13 @@ def test_the_command_ends_with_code_4(tmp_path, monkeypatch):
     goals = '{"metric": "p_adl", "relative_halfwidth": 0.01, "max_paths": 2048}'
     told = ["run", "quickstart", "--quiet", "--out", str(tmp_path / "x.zarr"), "--set", f"target={goals}"]
     assert execute(told) == 4
+    capsys.readouterr()
+    with monkeypatch.context() as red:  # a breached limit decides the code, and does not hide the other
+        red.setattr("mcrisk.cli.tables.load", lambda target: None)
+        red.setattr("mcrisk.cli.tables.breaches", lambda view: ["v: P(fund gone)"])
+        assert execute([*told, "--set", "limits.enforce=true"]) == 3
+    said = capsys.readouterr().err
+    assert "limit(s) breached" in said and "precision target(s) were not reached" in said and "0.1 ± 0.02" in said
     missed.clear()
     monkeypatch.setattr("mcrisk.runs.run", lambda *_, **__: SimpleNamespace(missed_targets=[]))
     assert execute(told) == 0

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import json
+import pickle
 import shutil
 import warnings
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -264,6 +267,42 @@ def test_damage_outside_the_blocks_is_found_and_made_good(copy, whole, name):
         merge(store)
         store.note(complete=True)
     assert check(copy) == [] and file.read_bytes() == sound and same_paths(copy, whole)
+
+
+class Bomb:
+    """Pickled, it makes a file when it is loaded."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+
+    def __reduce__(self):
+        return Path.touch, (self.place,)
+
+
+@pytest.mark.parametrize("kind", ["codec", "old format"])
+def test_no_pickle_is_loaded_from_a_store(copy, tmp_path, kind):
+    """Neither as a codec of Zarr v3, nor as an object array of v2, whose pickle filter numcodecs does know."""
+    array, mark = copy / "paths/fund_minimum", tmp_path / "went-off"
+    load = pickle.dumps(np.array([Bomb(mark)] * 4, dtype=object))
+    if kind == "codec":
+        facts = json.loads((array / "zarr.json").read_text())
+        facts["codecs"] = [{"name": "numcodecs.pickle", "configuration": {}}]
+        (array / "zarr.json").write_text(json.dumps(facts))
+        for chunk in (path for path in (array / "c").rglob("*") if path.is_file()):
+            chunk.write_bytes(load)
+    else:
+        shutil.rmtree(array)
+        array.mkdir()
+        facts = {"zarr_format": 2, "shape": [4], "chunks": [4], "dtype": "|O", "compressor": None, "fill_value": 0, "order": "C",
+                 "filters": [{"id": "pickle", "protocol": 5}]}  # fmt: skip
+        (array / ".zarray").write_text(json.dumps(facts))
+        (array / "0").write_bytes(load)
+    for read in (check, lambda path: open_run(path).paths.load(), open_run):
+        with suppress(Exception):
+            read(copy)
+    assert not mark.exists()
+    pickle.loads(load)
+    assert mark.exists()  # it would have gone off
 
 
 def test_a_resume_notices_lost_files_without_reading_everything(copy):
