@@ -209,6 +209,7 @@ def twins(paths: int) -> list[dict]:
                 squared = float(np.corrcoef(x, y)[0, 1] ** 2) if x.std() > 0 and y.std() > 0 else 0.0
                 gain = 1.0 / (np.sqrt(max(0.0, 1.0 - squared)) + np.sqrt(cost * squared)) ** 2
                 rows.append({"venue": venue, "twin": name, "target": target, "paths": paths, "cost": round(cost, 3),
+                             "whole_ms_per_path": round(1e3 * full.seconds, 2),
                              "squared_correlation": round(squared, 3), "gain_at_best": round(float(gain), 2)})  # fmt: skip
                 print(json.dumps(rows[-1]), flush=True)
     return rows

@@ -9,14 +9,14 @@ Source    Chitra, arXiv 2512.01112; anchors of 10 October 2025 in venue-rules.md
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from mcrisk.calibrate.adl_policies import POLICIES, WEALTH_POLICIES, Allocation, Book, allocate
+from mcrisk.calibrate.adl_policies import POLICIES, WEALTH_POLICIES, Allocation, Book, allocate, split_saving
 from mcrisk.calibrate.output import Picture, Range, Table, certain, shown
 from mcrisk.config.catalog import suggest
 from mcrisk.errors import InputError
@@ -31,6 +31,7 @@ NAMES = {
     "contract_pro_rata": "contracts pro rata", "leverage_water_filling": "leverage levelled down",
     "wealth_pro_rata": "wealth pro rata", "capped_wealth_pro_rata": "wealth pro rata, capped",
 }  # fmt: skip
+_SPLIT = 5   # accounts that try to split
 _TAIL = 3.0  # degrees of freedom of the shock
 
 
@@ -55,6 +56,7 @@ class Outcome:
     """One policy's result; money in quote currency.
 
     share_hit, gini, top10: over winners, i.e. accounts with profit and positive equity. closed: notional at the mark.
+    split_saving: the most that one of the hardest-hit winners saves of what it gives by splitting its account in two.
     leverage, next_hour: of the solvent accounts opposite the bankrupt ones, which are those a policy changes.
     """
 
@@ -71,6 +73,7 @@ class Outcome:
     leverage_99: float
     leverage_max: float
     next_hour: float
+    split_saving: float = math.nan
 
 
 def overshoot(taken: float, budget: float) -> float:
@@ -141,16 +144,28 @@ def compare(
             "give a mark at which somebody is bankrupt",
         )  # fmt: skip
     budget = max(0.0, deficit - fund)
-    return [judge(allocate(p, book, budget, lot, cap), book, budget, volatility) for p in policies]
+    judged = [judge(allocate(p, book, budget, lot, cap), book, budget, volatility) for p in policies]
+    return [replace(o, split_saving=_most_saved(o, book, lot, cap)) for o in judged]
+
+
+def _most_saved(outcome: Outcome, book: Book, lot: float, cap: float) -> float:
+    """Sybil test on the winners that give up most and on the marginal one of a queue: the largest saving, at least 0."""
+    allocation = outcome.allocation
+    hit = np.flatnonzero(allocation.wealth > 0.0)
+    order = hit[np.argsort(-allocation.wealth[hit], kind="stable")][:_SPLIT]
+    partly = hit[(allocation.contracts[hit] < np.abs(book.quantity[hit])) & (allocation.contracts[hit] > 0.0)][:_SPLIT]
+    saved = [split_saving(allocation.policy, book, int(k), outcome.budget, lot, cap) for k in {*order.tolist(), *partly.tolist()}]
+    most = max(saved, default=math.nan)
+    return 0.0 if abs(most) < 1e-9 else most
 
 
 def tables(outcomes: list[Outcome]) -> list[Table]:
     """Who pays, and what is left; one row per policy."""
     paying = ("policy", "acts on", "wealth taken", "overshoot", "unpaid", "winners hit", "Gini", "top-10 share",
-              "largest haircut")  # fmt: skip
+              "largest haircut", "saved by splitting")  # fmt: skip
     who = tuple(
         (name_of(o), "profit" if o.allocation.policy in WEALTH_POLICIES else "contracts", o.taken, o.overshoot,
-         o.unpaid, _percent(o.share_hit), o.gini, _percent(o.top10), _percent(o.largest_haircut))
+         o.unpaid, _percent(o.share_hit), o.gini, _percent(o.top10), _percent(o.largest_haircut), _percent(o.split_saving))
         for o in outcomes
     )  # fmt: skip
     leaving = ("policy", "notional closed", "contracts unmatched", "leverage, 99 %", "leverage, largest",
@@ -161,7 +176,8 @@ def tables(outcomes: list[Outcome]) -> list[Table]:
     )
     return [
         Table("Who pays", paying, who, "Quote currency and shares. Wealth is measured against the mark. Contract "
-              "policies always take the whole deficit, so what the fund could have paid is overshoot."),
+              "policies always take the whole deficit, so what the fund could have paid is overshoot. Saved by splitting: "
+              "the most that a hard-hit winner saves of what it gives by holding its position in two accounts."),
         Table("What is left", leaving, left, "Of the solvent accounts opposite the bankrupt ones. Next hour: expected "
               "negative equity if nobody is liquidated; an index of fragility, not a forecast."),
     ]  # fmt: skip

@@ -192,6 +192,23 @@ def allocate(policy: str, book: Book, budget: float, lot: float = 0.0, cap: floa
     return Allocation(policy, contracts, wealth, unmatched, max(0.0, book.deficit() - float(wealth.sum())))
 
 
+def split_saving(policy: str, book: Book, account: int, budget: float, lot: float = 0.0, cap: float = 0.5) -> float:
+    """Share of what an account gives up that it would save with its position in two equal accounts (Sybil test).
+
+    0: splitting changes nothing; below 0: it would give up more. NaN where it gives nothing.
+    """
+    whole = float(allocate(policy, book, budget, lot, cap).wealth[account])
+    if whole <= 0.0:
+        return float("nan")
+    half = np.ones(len(book.quantity))
+    half[account] = 0.5
+    quantity, collateral = book.quantity * half, book.collateral * half
+    two = Book(np.append(quantity, quantity[account]), np.append(book.entry, book.entry[account]),
+               np.append(collateral, collateral[account]), book.mark, book.maintenance)
+    parts = allocate(policy, two, budget, lot, cap).wealth
+    return 1.0 - float(parts[account] + parts[-1]) / whole
+
+
 def _contracts(policy: str, book: Book, side: float, total: float, cost: float, lot: float) -> Array:
     """Contracts closed per account against `total` bankrupt ones of `side`, each costing a winner `cost` quote."""
     opposite = (book.quantity * side < 0) & (book.equity > 0)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from mcrisk.calibrate.evaluate import Outcome, Runner, job
 from mcrisk.calibrate.output import Table
 from mcrisk.calibrate.study import Overrides, answering, at, run_of, says, where_in
-from mcrisk.calibrate.words import name_of, range_of, text_of
+from mcrisk.calibrate.words import change_of, name_of, range_of, text_of
 from mcrisk.config.load import load_model
 from mcrisk.config.run import RunConfig
 from mcrisk.config.study import DesignComparison
@@ -117,11 +117,11 @@ def table(found: Comparison, scenario: str) -> Table:
 def differences_table(found: Comparison) -> Table:
     """Every design against the base, paired: one row per design, scenario and metric."""
     rows = tuple(
-        (design, scenario, metric, *(gap := found.difference(design, scenario, metric)), _word(gap))
+        (design, scenario, name_of(metric), change_of(metric, gap := found.difference(design, scenario, metric)), _word(gap))
         for design in found.designs[1:] for scenario in found.scenarios for metric in JUDGED
     )  # fmt: skip
-    note = f"Design minus {found.designs[0]} on the same paths. All metrics are better when smaller."
-    return Table("Paired differences", ("design", "scenario", "metric", "difference", "lower", "upper", "verdict"), rows, note)
+    note = f"Design minus {found.designs[0]} on the same paths. All numbers are better when smaller; 95 % intervals."
+    return Table("Paired differences", ("design", "scenario", "number", "difference", "verdict"), rows, note)
 
 
 def _word(gap: Interval) -> str:
@@ -131,8 +131,8 @@ def _word(gap: Interval) -> str:
 
 
 def answer(found: Comparison) -> str:
-    """Per design: what it is surely better and worse at, and at which price to traders."""
-    base, lines = found.designs[0], []
+    """A headline with counts and prices, then per design what it is surely better at, and worse at."""
+    base, lines = found.designs[0], [_headline(found)]
     for design in found.designs[1:]:
         words: dict[str, list[str]] = {"better": [], "worse": []}
         for metric in JUDGED:
@@ -141,10 +141,22 @@ def answer(found: Comparison) -> str:
                 places = [s for s, verdict in by.items() if verdict == word]
                 if places:
                     names.append(f"{name_of(metric)} ({_where(places, found.scenarios)})")
-        cost = f"It {' and '.join(_price(found, design, metric) for metric in PRICES)}."
-        parts = [f"{word} in {'; '.join(names)}" for word, names in words.items() if names]
-        lines.append(f"{design} against {base}: {'. '.join(parts) or 'no difference is resolved'}. {cost}")
+        for word, names in words.items():
+            lines += [f"{design} is {word} in {'; '.join(names)}."] if names else []
+        if not any(words.values()):
+            lines.append(f"{design}: no difference to {base} is resolved.")
+        lines.append(f"{design} {' and '.join(_price(found, design, metric) for metric in PRICES)}.")
     return "\n".join(lines)
+
+
+def _headline(found: Comparison) -> str:
+    """How often each design is surely better and worse than the base, and the equity it costs traders."""
+    parts, total = [], len(JUDGED) * len(found.scenarios)
+    for design in found.designs[1:]:
+        words = [_word(found.difference(design, s, m)) for s in found.scenarios for m in JUDGED]
+        price = _price(found, design, "equity_posted").removeprefix("makes them post ")
+        parts.append(f"{design} is better in {words.count('better')} and worse in {words.count('worse')} of {total}, for {price}")
+    return f"Against {found.designs[0]} on the same paths, {'; '.join(parts)}."
 
 
 def _price(found: Comparison, design: str, metric: str) -> str:

@@ -144,6 +144,21 @@ def parse_mixture(text: str) -> dict[str, float]:
     return found
 
 
+def answer(found: Mapping[str, list[FundSize]], cost_rate: float, penalty: float) -> str:
+    """Per venue the scenario that asks for the largest fund; then what is meant by it."""
+    parts = []
+    for venue, sizes in found.items():
+        most = max(sizes, key=lambda s: s.need.estimate)
+        now = f", now {fmt.money(most.present)}" if math.isfinite(most.present) else ""
+        parts.append(f"{venue} {fmt.money(most.need.estimate)} (under {most.name}{now})")
+    return (
+        f"The cheapest fund, in the scenario that asks for most: {'; '.join(parts)}.\n"
+        f"It covers the deficit on {quantile_level(cost_rate, penalty):.3%} of paths (1 − {cost_rate:g}/{penalty:g}). Deficit: the "
+        "fund that would have paid everything on a path, so that nobody was auto-deleveraged, cut or left unpaid. Judge by the "
+        "upper end of the interval. The deficit was measured with the present fund in place."
+    )
+
+
 def table(sizes: list[FundSize], venue: str) -> Table:
     """One row per scenario or mixture of one venue."""
     rows = tuple(

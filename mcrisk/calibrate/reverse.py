@@ -173,7 +173,7 @@ def figure(study: ReverseStress, rays: Sequence[Ray]) -> Picture | None:
     points = [tuple(r.shares[k] for k in pair) for r in planes[pair]]
     points.sort(key=lambda p: math.atan2(p[1], p[0]))
     ticks = lambda item: linear(0.0, 1.0, lambda s: str(value_of(item, item.at(s))))  # noqa: E731
-    plot = Plot(ticks(x), ticks(y), title_of(x), title_of(y), f"{study.name}: where the limit breaks", 440, 360)
+    plot = Plot(ticks(x), ticks(y), title_of(x), title_of(y), f"{study.name}: where the limit breaks", 480, 360, left=92)
     plot.line([p[0] for p in points], [p[1] for p in points], "s5")
     for a, b in points:
         plot.shapes.append(f'<circle class="r bad" cx="{plot.px(a)}" cy="{plot.py(b)}" r="4"/>')

@@ -94,7 +94,8 @@ def heat_map(study: Sensitivity, run: RunConfig, compute: Runner) -> tuple[Table
     points = [(a, b) for a in shares for b in shares]
     found = compute([job_at(run, pair, point, study.paths) for point in points])
     rows = tuple(
-        (pair[0].at(a), pair[1].at(b), *outcome.table[study.metric]) for (a, b), outcome in zip(points, found)
+        (*(value_of(item, item.at(share)) for item, share in zip(pair, point)), *outcome.table[study.metric])
+        for point, outcome in zip(points, found)
     )  # fmt: skip
     table = Table("Map of two inputs", (*map(title_of, pair), name_of(study.metric), "lower", "upper"), rows)
     values = np.array([row[2] for row in rows]).reshape(len(shares), len(shares))
@@ -140,11 +141,12 @@ def sentence(study: Sensitivity, base: Interval, bars: Sequence[Bar], indices: T
     name = name_of(metric)
     lines = [f"{name[0].upper()}{name[1:]} of {study.venue} under {study.scenario} depends most on {title_of(item)}: {moves}."]
     lines.append(f"At the base it is {range_of(metric, base)}.")
-    if indices is not None and any(row[4] > 0 for row in indices.rows):
+    if indices is not None:
         first = max(indices.rows, key=lambda row: row[4])
         lines.append(
             f"Over the whole ranges, {fmt.percent(first[4])} of its variation goes away when {first[0]} is known (total Sobol "
             f"index, 95 %: {first[5]:.2f} to {first[6]:.2f})."
+            if first[5] > 0 else f"The Sobol indices are not resolved: use a larger sample than sobol: {study.sobol}."
         )
     return "\n".join(lines)
 

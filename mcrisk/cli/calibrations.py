@@ -109,14 +109,14 @@ def size_fund(
             "the run is unfinished", str(run), "a tail needs all of its paths",
             "repeat the same `mcrisk run` command: it resumes",
         )  # fmt: skip
-    q = sizing.quantile_level(cost_rate, penalty)
+    sizing.quantile_level(cost_rate, penalty)  # costs that make no sense are refused before anything is read
     if out is not None:
         checks.writable(out)
     paths = Run.open(run).paths
     names = [str(v) for v in paths["scenario"].values]
     wanted = pick(scenario, names, "--scenario")
     weights = sizing.parse_mixture(mixture) if mixture else None
-    tables, curves, figures = [], [], {}
+    by_venue, tables, curves, figures = {}, [], [], {}
     for name in pick(venue, [str(v) for v in paths["venue"].values], "--venue"):
         cells = paths.sel(venue=name)
         samples = {s: fund_need(cells.sel(scenario=s)) for s in names}
@@ -129,14 +129,11 @@ def size_fund(
             plain = {s: values[accepted(cells.sel(scenario=s))] for s, values in samples.items()}
             mixed = sizing.mixture(plain, weights)
             sizes.append(sizing.size_fund(mixed, cost_rate, penalty, name="mixture", present=present))
+        by_venue[name] = sizes
         tables.append(sizing.table(sizes, name))
         curves.append(sizing.curve_table(sizes, name))
         figures |= {f"{name}-{s.name}": sizing.figure(s, name) for s in sizes}
-    text = (
-        f"The cheapest fund covers the deficit on {q:.3%} of paths (1 − {cost_rate:g}/{penalty:g}). Deficit: the fund "
-        "that would have paid everything on a path, so that nobody was auto-deleveraged, cut or left unpaid. Judge by "
-        "the upper end of the interval. The deficit was measured with the present fund in place."
-    )
+    text = sizing.answer(by_venue, cost_rate, penalty)
     found = Findings("size-fund", "Size of the insurance fund", text, [*tables, *curves], figures, len(tables))
     conclude(found, out, Answer(as_json, quiet))
 

@@ -163,6 +163,6 @@ def compare_designs(
     with runner(workers, scheduler) as compute:
         found = designs.compare(asked, compute)
     tables = [designs.differences_table(found), *(designs.table(found, s) for s in found.scenarios)]
-    text = "\n".join(filter(None, (asked.assumption, designs.answer(found))))
+    text = "\n".join(filter(None, (designs.answer(found), asked.assumption)))
     said = Findings("designs", asked.title or "Venue designs compared", text, tables)
     conclude(said, folder, Answer(as_json, quiet))

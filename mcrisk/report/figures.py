@@ -108,10 +108,11 @@ def _beyond(run: Run, cells: Cells) -> str:
             "venue here has a fund to stop it."
         )
     p, venue, s = max(options, key=lambda o: o[0])
+    most = ", more often than any other venue with a fund or backstop" if len({v.index for _, v, _ in options}) > 1 else ""
     return (
         f"Right of the vertical line nothing but the winners is left to pay: {venue.name} gets there on "
         f"{fmt.percent(p)} "
-        f"of {label(run.scenarios[s])} paths, more often than any other venue with a fund or backstop."
+        f"of {label(run.scenarios[s])} paths{most}."
     )
 
 

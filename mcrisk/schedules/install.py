@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import shlex
 import sys
+from datetime import UTC, datetime, timedelta
+from itertools import islice, pairwise
 from pathlib import Path
 
 from mcrisk.config.schedule import When, expand
+from mcrisk.schedules.calendar import slots
 
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
@@ -78,9 +81,18 @@ def _systemd(text: str, quoted: bool = True) -> str:
     return f'"{safe}"' if any(c.isspace() or c in "\"'\\;" for c in safe) else safe
 
 
+def _seconds_between(when: When) -> float:
+    """The shortest time between slots; of a calendar, among those of a day (a minute field may list any minutes)."""
+    if when.every is not None:
+        return when.every
+    day = datetime(2026, 1, 5, tzinfo=UTC)
+    found = list(islice(slots(when, day, day + timedelta(days=7)), 2000))
+    return min(((b - a).total_seconds() for a, b in pairwise(found)), default=float("inf"))
+
+
 def crontab_line(when: When, reference: str, folder: Path) -> str:
     """A line that asks often enough; cron's own time zone and its missing catch-up then do not matter."""
-    often = "*" if when.every is not None and when.every < 300 else "*/5"
+    often = "*" if _seconds_between(when) < 300 else "*/5"
     log = shlex.quote(str(folder / "mcrisk-schedule.log"))
     what = f"cd {shlex.quote(str(folder))} && {shlex.join(command(reference))} >> {log} 2>&1"
     return f"{often} * * * * {what}".replace("%", "\\%")

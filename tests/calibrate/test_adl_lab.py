@@ -132,6 +132,26 @@ def test_a_fund_makes_contract_policies_overshoot_by_what_it_could_pay(october):
         assert outcome.overshoot == pytest.approx(0.0 if wealth_policy else fund, abs=1e-6 * fund)
 
 
+@pytest.mark.parametrize("policy", ["contract_pro_rata", "leverage_water_filling", *adl.WEALTH_POLICIES])
+def test_splitting_an_account_changes_nothing_under_pro_rata(october, policy):
+    budget = october.deficit()
+    given = adl.allocate(policy, october, budget).wealth
+    for account in (*np.argsort(-given)[:3], *np.flatnonzero(given > 0)[:3]):
+        assert adl.split_saving(policy, october, int(account), budget) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_what_splitting_saves_in_a_queue_is_reported():
+    """Binance's score counts a wallet below 1 as 1: halves of a small account rank behind the whole."""
+    book = adl.Book(np.array([3.0, -3.0, -10.0]), np.array([100.0, 100.0, 100.0]), np.array([15.0, 1.5, 5.5]), 90.0)
+    budget = book.deficit()
+    assert adl.split_saving("binance", book, 1, budget) > 0.5
+    first = int(adl.allocate("hyperliquid", book, budget).wealth.argmax())
+    assert adl.split_saving("hyperliquid", book, first, budget) == pytest.approx(0.0, abs=1e-12)
+    told = {o.allocation.policy: o.split_saving for o in lab.compare(book, 0.0)}
+    assert told["binance"] > 0.5 and told["contract_pro_rata"] == 0.0 and told["wealth_pro_rata"] == 0.0
+    assert any("saved by splitting" in table.columns for table in lab.tables(lab.compare(book, 0.0)))
+
+
 def test_lots_round_up_to_whole_contracts(october):
     for outcome in lab.compare(october, 0.0, ("okx", "contract_pro_rata"), lot=0.5):
         whole = outcome.allocation.contracts / 0.5

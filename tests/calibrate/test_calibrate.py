@@ -125,7 +125,7 @@ def test_the_known_optimum_of_a_toy_venue_is_found_and_held_against_fresh_seeds(
     from mcrisk.risk.intervals import wilson
 
     limit, n = 0.1, 128
-    file = write(tmp_path, paths=n, check_paths=256, trials=32, batch=8, held_out=["squeeze"],
+    file = write(tmp_path, paths=n, check_paths=256, trials=32, batch=8, held_out=["squeeze"], confirm=0,
                  constraints=[{"metric": "p_fund_depleted", "at_most": limit}])  # fmt: skip
     study, run, venue = load_study(file)
 

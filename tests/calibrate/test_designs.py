@@ -34,6 +34,7 @@ def test_differences_are_paired_and_put_in_words():
     assert gap.estimate == pytest.approx(0.05, abs=0.01) and gap.lower > 0.04  # far narrower than unpaired
     assert found.difference("okx-preipo-perp", "baseline", "p_adl") == (0, 0, 0)
     text = designs.answer(found)
+    assert text.startswith("Against kraken-preipo on the same paths, okx-preipo-perp is better in 0 and worse in 7 of 14, for ")
     assert "worse in" in text and "(squeeze)" in text and "less initial margin" in text
     assert f"requires {text_of('initial_margin', 0.5)} of open interest less" in text
     assert "okx-preipo-perp: no fund" in designs.table(found, "squeeze").note

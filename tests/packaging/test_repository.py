@@ -61,7 +61,7 @@ def test_every_import_of_the_package_is_declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     distribution = {"pyyaml": "yaml", "jinja2": "jinja2", "salib": "SALib"}
     declared = {distribution.get(n, n) for n in (re.split(r"[<>=\[; ]", s)[0] for s in project["dependencies"])}
-    brought = {"pydantic_core", "jaxlib", "markupsafe", "cupy"}  # by pydantic, jax, jinja2; cupy only where it is
+    brought = {"pydantic_core", "jaxlib", "markupsafe", "cupy", "dask_cuda"}  # by pydantic, jax, jinja2; with GPUs
     found = set()
     for file in (ROOT / "mcrisk").rglob("*.py"):
         if "testing" in file.parts:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,6 +12,9 @@ from hypothesis import strategies as st
 
 from mcrisk import rules
 from mcrisk.config.load import load_venue
+from mcrisk.engine.rulebook import tier_table
+from mcrisk.rules.desk import Desk
+from mcrisk.rules.liquidation import Ladder, below_maintenance
 from tests.oracle.state import Tiers
 from tests.parity.given import VENUES
 
@@ -106,6 +110,31 @@ def test_adl_scores():
     assert rules.adl_score(PROFILES["okx-preipo-perp"], 10, 100.0, 500.0, 150.0) == pytest.approx(0.5 * 1500 / 1000)
     assert rules.adl_score(PROFILES["binance-preipo"], 10, 100.0, 500.0, 150.0) == pytest.approx(500 / 500 * 150 / 1000)
     assert math.isnan(rules.adl_score(PROFILES["binance-preipo"], 10, 100.0, 500.0, 90.0))
+
+
+@pytest.mark.parametrize(("name", "quantity", "collateral", "profit_elsewhere", "margin_elsewhere"), [
+    ("okx-preipo-perp", 50.0, 1500.0, -200.0, 350.0), ("binance-preipo", -50.0, 3000.0, 400.0, 700.0),
+    ("kraken-preipo", -50.0, 3000.0, -400.0, 300.0),
+])  # fmt: skip
+def test_cross_margin_over_two_markets(name, quantity, collateral, profit_elsewhere, margin_elsewhere):
+    """The engine's verdict turns at the calculator's price; profit and margin of the account's other market count."""
+    venue = PROFILES[name]
+    price = rules.liquidation_price(venue, quantity, 150.0, collateral, elsewhere=profit_elsewhere - margin_elsewhere)
+    rate = next(t.maintenance for t in venue.pre.margin.tiers)
+    fee = venue.liquidation.fee if name.startswith("okx") else 0.0
+    side, size = (1.0, abs(quantity)) if quantity > 0 else (-1.0, abs(quantity))
+    by_hand = (side * size * 150.0 - collateral - profit_elsewhere + margin_elsewhere) / (size * (side - rate - fee))
+    assert price == pytest.approx(by_hand, rel=1e-12)
+
+    def below(mark: float) -> bool:
+        own = {"quantity": [quantity], "entry": [150.0], "collateral": [collateral], "elsewhere": [profit_elsewhere], "mark": mark}
+        desk = Desk(**{f: jnp.asarray(own.get(f, 0.0), float) for f in Desk._fields})
+        margin = venue.pre.margin
+        tiers = tier_table(margin, venue.contract.contract_size, len(margin.tiers))
+        ladder = Ladder(tiers, margin.mode, jnp.array([margin_elsewhere]), *[jnp.float64(0.0)] * 5)
+        return bool(below_maintenance(venue.liquidation, desk, ladder)[0][0])
+
+    assert below(price * (1.0 - 1e-9 * side)) and not below(price * (1.0 + 1e-9 * side))
 
 
 def test_wrong_questions():

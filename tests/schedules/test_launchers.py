@@ -84,6 +84,15 @@ def test_units_and_crontab_line_survive_odd_names(tmp_path):
     assert str(odd / "s.yaml") in (odd / "mcrisk-schedule.log").read_text()
 
 
+@pytest.mark.parametrize(
+    ("when", "often"),
+    [({"cron": "30 6 * * *"}, "*/5"), ({"cron": "*/2 * * * *"}, "*"), ({"cron": "0,3 * * * mon"}, "*"), ({"every": "1h"}, "*/5"),
+     ({"every": "60s"}, "*")],
+)  # fmt: skip
+def test_the_crontab_line_asks_often_enough_for_every_slot(when, often, tmp_path):
+    assert install.crontab_line(When(**when), "s.yaml", tmp_path).split(" ")[0] == often
+
+
 def call(capsys, *arguments):
     code = execute(["schedule", *map(str, arguments)])
     return code, capsys.readouterr()
