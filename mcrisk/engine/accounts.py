@@ -186,8 +186,7 @@ def _work_market(rules: Rulebook, markets: Markets, stage: Stage, m, carry: Path
     ctx = _ladder(rules, markets, stage, accounts, m, row, view)
     settles = (row.settle != NO_SETTLE) & (view.phase != SETTLED)
     price = settlement_price(
-        tuple((name, rules.outcome_upto[i]) for i, name in enumerate(rules.outcomes)), rules.settlement.expiry_price,
-        pick(stage.averages), row, markets.tick[m], view.index, view.mark,
+        rules.outcomes, rules.settlement.expiry_price, pick(stage.averages), row, markets.tick[m], view.index, view.mark,
     )
     may_trade = ~row.halted & (view.phase != SETTLED)
     last_partial = accounts.last_partial[m]

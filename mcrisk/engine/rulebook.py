@@ -17,6 +17,7 @@ from mcrisk.config.venue import Margin, Phase, Venue
 from mcrisk.errors import InputError
 from mcrisk.rules.margin import Tiers
 from mcrisk.rules.params import Traced, traced
+from mcrisk.rules.settlement import Outcomes, outcomes_of
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["index", "limits", "mark", "funding", "tiers"], meta_fields=["mode"])
@@ -34,8 +35,8 @@ class PhaseRules:
 
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=["pre", "post", "liquidation", "fund", "adl", "settlement", "outcome_upto", "vault_capacity", "latent_from"],
-    meta_fields=["outcomes", "has_vault", "rebases", "fund_shared"],
+    data_fields=["pre", "post", "liquidation", "fund", "adl", "settlement", "outcomes", "vault_capacity", "latent_from"],
+    meta_fields=["has_vault", "rebases", "fund_shared"],
 )
 @dataclass(frozen=True)
 class Rulebook:
@@ -47,10 +48,9 @@ class Rulebook:
     fund: Traced
     adl: Traced
     settlement: Traced
-    outcome_upto: Array     # [outcomes] cumulative probabilities of cancellation outcomes
+    outcomes: Outcomes      # of a cancellation
     vault_capacity: Array   # fraction of open interest
     latent_from: Array      # fraction of the mark below which negative equities can first appear
-    outcomes: tuple[str, ...]
     has_vault: bool
     rebases: bool
     fund_shared: bool
@@ -113,16 +113,15 @@ def build_rulebook(venue: Venue) -> Rulebook:
         )
     count = max(len(venue.pre.margin.tiers), len(venue.post.margin.tiers))
     size = venue.contract.contract_size
-    probabilities = np.cumsum([o.probability for o in venue.settlement.cancellation])
+    cancellation = venue.settlement.cancellation
     initial = min(t.initial for t in venue.pre.margin.tiers + venue.post.margin.tiers)
     return Rulebook(
         pre=_phase(venue.pre, size, count), post=_phase(venue.post, size, count),
         liquidation=traced(venue.liquidation), fund=traced(venue.fund), adl=traced(venue.adl),
         settlement=traced(venue.settlement),
-        outcome_upto=jnp.asarray(probabilities, jnp.float64),
+        outcomes=outcomes_of([o.price for o in cancellation], [o.probability for o in cancellation]),
         vault_capacity=jnp.asarray(venue.backstop.loss_capacity, jnp.float64),
         latent_from=jnp.asarray(0.5 * initial, jnp.float64),
-        outcomes=tuple(o.price for o in venue.settlement.cancellation),
         has_vault=venue.backstop.enabled,
         rebases=venue.settlement.share_count_revision == "rebase",
         fund_shared=venue.fund.scope in ("shared_by_category", "shared_discretionary"),

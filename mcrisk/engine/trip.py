@@ -23,7 +23,7 @@ from mcrisk.engine.rulebook import Markets, Rulebook
 from mcrisk.engine.state import PathCarry
 from mcrisk.engine.step import Quotes, close_stage, fund_value, path_stage, start_carry
 from mcrisk.rules.branch import choose, selected
-from mcrisk.rules.settlement import start_averages
+from mcrisk.rules.settlement import WAYS, drawn, start_averages
 from mcrisk.rules.types import SETTLED
 
 WINDOW = 172_800.0  # seconds after the event in which losses count as the event's
@@ -160,12 +160,11 @@ def _settle_target(cell: Cell, carry: PathCarry, plan: Any) -> tuple[Array, Arra
     twap = averages.mark_since_launch / jnp.where(averages.seconds_since_launch > 0.0, averages.seconds_since_launch, 1.0)
     known = {"tick": cell.markets.tick, "twap_from_launch": jnp.where(averages.seconds_since_launch > 0.0, twap, market.mark),
              "last_index": market.index}
+    way = drawn(cell.rules.outcomes, plan.settle_draw)
     price, fixed = market.mark, jnp.zeros_like(market.mark, bool)
-    for i in reversed(range(len(cell.rules.outcomes))):
-        name = cell.rules.outcomes[i]
-        here = plan.settle_draw < cell.rules.outcome_upto[i]
-        price = jnp.where(here, known.get(name, market.mark), price)
-        fixed = jnp.where(here, name in known, fixed)
+    for name, value in known.items():
+        here = way == WAYS.index(name)
+        price, fixed = jnp.where(here, value, price), fixed | here
     return price, fixed
 
 

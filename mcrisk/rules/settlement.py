@@ -10,13 +10,39 @@ Date      2026-11-20
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from mcrisk.rules.desk import DUST, Desk, equity, means, note, note_fund, settle_positions
 from mcrisk.rules.types import EXPIRED, Row
+
+WAYS = ("tick", "last_hour_index", "last_hour_mark", "last_hour_last", "twap_from_launch", "last_index", "mark", "given")
+
+
+class Outcomes(NamedTuple):
+    """What a cancelled market may settle at, as numbers: profiles that differ here share one compiled program."""
+
+    upto: Array  # [K] cumulative probabilities
+    way: Array   # [K] int32, number in `WAYS`
+
+
+def outcomes_of(ways: Sequence[str], probabilities: Sequence[float]) -> Outcomes:
+    """Padded with the last one; at least as many as there are ways."""
+    places = [min(k, len(ways) - 1) for k in range(max(len(ways), len(WAYS)))]
+    upto = np.cumsum(probabilities)
+    return Outcomes(jnp.asarray(upto[places], jnp.float64), jnp.asarray([WAYS.index(ways[k]) for k in places], jnp.int32))
+
+
+def drawn(outcomes: Outcomes, draw: Array) -> Array:
+    """Number in `WAYS` of the outcome that a uniform draw (any shape) stands for."""
+    way = jnp.broadcast_to(outcomes.way[-1], jnp.shape(draw))
+    for k in reversed(range(outcomes.way.shape[0] - 1)):
+        way = jnp.where(draw < outcomes.upto[k], outcomes.way[k], way)
+    return way
 
 
 class Averages(NamedTuple):
@@ -72,11 +98,11 @@ def price_by(how: str, state: Averages, tick: Array, index: Array, mark: Array, 
     return index if how in ("last_index", "index") else mark
 
 
-def settlement_price(outcomes: tuple, expiry: str, state: Averages, row: Row, tick: Array, index: Array, mark: Array) -> Array:
-    """The price a market settles at in this row; `outcomes` = ((name, cumulative probability), …)."""
-    chosen = price_by(outcomes[-1][0], state, tick, index, mark, row.last)
-    for name, upto in reversed(outcomes[:-1]):
-        chosen = jnp.where(row.settle_draw < upto, price_by(name, state, tick, index, mark, row.last), chosen)
+def settlement_price(outcomes: Outcomes, expiry: str, state: Averages, row: Row, tick: Array, index: Array, mark: Array) -> Array:
+    """The price a market settles at in this row."""
+    way, chosen = drawn(outcomes, row.settle_draw), mark
+    for number, name in enumerate(WAYS):
+        chosen = jnp.where(way == number, price_by(name, state, tick, index, mark, row.last), chosen)
     expired = price_by(expiry, state, tick, index, mark, row.last)
     price = jnp.where(row.settle == EXPIRED, expired, chosen)
     return jnp.where(row.has_settle_price, row.settle_price, price)

@@ -46,7 +46,7 @@ def test_every_event_leaves_room_for_the_zoom(grid):
 def test_fine_grid_is_the_default_with_every_step_around_the_event_halved():
     default, fine = GRIDS[:2]
     np.testing.assert_allclose(paths.zoom_offsets(fine)[::2], paths.zoom_offsets(default), rtol=1e-14, atol=1e-9)
-    assert default.steps == 798 and (fine.before, fine.after) == (default.before, default.after)
+    assert default.steps == 1248 and (fine.before, fine.after) == (default.before, default.after)
 
 
 def test_zoom_offsets_contain_the_event():

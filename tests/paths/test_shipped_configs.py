@@ -93,7 +93,7 @@ def test_default_grid_is_as_described():
     grid = load_model(Grid, "grids", "default")
     offsets = paths.zoom_offsets(grid)
     step = np.diff(offsets)
-    assert grid.steps == 798 and grid.horizon == 30 * 86400
+    assert grid.steps == 1248 and grid.horizon == 30 * 86400
     for until, longest in ((30, 1), (600, 5), (3600, 20), (10_800, 60), (21_600, 90)):
         assert step[(offsets[:-1] >= 0) & (offsets[:-1] < until - 1e-6)].max() <= longest + 1e-6
     assert offsets[-1] == 48 * 3600
