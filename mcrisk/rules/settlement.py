@@ -11,10 +11,10 @@ Date      2026-11-20
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
 from mcrisk.rules.desk import DUST, Desk, equity, means, note, note_fund, settle_positions
@@ -33,8 +33,8 @@ class Outcomes(NamedTuple):
 def outcomes_of(ways: Sequence[str], probabilities: Sequence[float]) -> Outcomes:
     """Padded with the last one; at least as many as there are ways."""
     places = [min(k, len(ways) - 1) for k in range(max(len(ways), len(WAYS)))]
-    upto = np.cumsum(probabilities)
-    return Outcomes(jnp.asarray(upto[places], jnp.float64), jnp.asarray([WAYS.index(ways[k]) for k in places], jnp.int32))
+    upto = list(accumulate(probabilities))
+    return Outcomes(jnp.asarray([upto[k] for k in places], jnp.float64), jnp.asarray([WAYS.index(ways[k]) for k in places], jnp.int32))
 
 
 def drawn(outcomes: Outcomes, draw: Array) -> Array:
