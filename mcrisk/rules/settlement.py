@@ -34,7 +34,8 @@ def outcomes_of(ways: Sequence[str], probabilities: Sequence[float]) -> Outcomes
     """Padded with the last one; at least as many as there are ways."""
     places = [min(k, len(ways) - 1) for k in range(max(len(ways), len(WAYS)))]
     upto = list(accumulate(probabilities))
-    return Outcomes(jnp.asarray([upto[k] for k in places], jnp.float64), jnp.asarray([WAYS.index(ways[k]) for k in places], jnp.int32))
+    return Outcomes(jnp.asarray([upto[k] for k in places], jnp.float64),
+                    jnp.asarray([WAYS.index(ways[k]) for k in places], jnp.int32))
 
 
 def drawn(outcomes: Outcomes, draw: Array) -> Array:
