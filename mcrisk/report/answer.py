@@ -143,15 +143,16 @@ def _beyond_a_fund(run: Run, venue: VenueInfo, size: str) -> tuple[str, str]:
         else "where none is held"
     )
     begin = f"A fund would have to be {size} {against}, so the lever is"
-    tested = low_leverage(run, venue)
+    change = low_leverage(run, venue)
     name = names.label("p_fund_depleted", venue.cushion)
-    if tested is None:
+    if change is None:
         return "leverage", f"{begin} leverage and open-interest caps, not the fund."
-    base, low, change = tested
     if change.upper < 0:
-        moves = f"{fmt.percent(base)} to {fmt.percent(low)}"
+        # the difference, not the levels: the test runs on fewer paths than the table beside the sentence
+        points = fmt.percent(-change.estimate).rstrip("%").strip()
         return "leverage", (
-            f"{begin} leverage and open-interest caps, not the fund: a low-leverage book alone takes {name} from {moves}."
+            f"{begin} leverage and open-interest caps, not the fund: a low-leverage book alone lowers {name} by {points} "
+            f"percentage points."
         )
     return "caps", (
         f"{begin} open-interest and position caps, not the fund; a low-leverage book alone does not lower {name} by more "
@@ -159,19 +160,16 @@ def _beyond_a_fund(run: Run, venue: VenueInfo, size: str) -> tuple[str, str]:
     )
 
 
-def low_leverage(run: Run, venue: VenueInfo) -> tuple[float, float, Bound] | None:
-    """P(fund gone) of the run, with the low-leverage book, and their paired difference; None where it was not tested."""
+def low_leverage(run: Run, venue: VenueInfo) -> Bound | None:
+    """What the low-leverage book changes in P(fund gone), on common paths; None where it was not tested."""
     if not run.has("strip"):
         return None
     data = run.group("strip")
     if "leverage" not in [str(a) for a in data["assumption"].values] or data.attrs.get("metric") != "p_fund_depleted":
         return None
     at = data.isel(venue=venue.index).sel(assumption="leverage", level="low")
-    low, *found = (float(at[k]) if k in at else float("nan") for k in ("value", "difference", "lower", "upper"))
-    change = Bound(*found)
-    if not all(map(fmt.known, (low, change.estimate, change.upper))):
-        return None
-    return low - change.estimate, low, change
+    change = Bound(*(float(at[k]) if k in at else float("nan") for k in ("difference", "lower", "upper")))
+    return change if fmt.known(change.estimate) and fmt.known(change.upper) else None
 
 
 def _calm(run: Run, venue: VenueInfo, unresolved: bool, scenario: int) -> Answer:

@@ -73,8 +73,8 @@ def needy(fund: float, leverage: tuple[float, float, float] | None) -> Run:
 @pytest.mark.parametrize(
     "leverage, lever, words",
     [
-        ((-0.2, -0.22, -0.18), "leverage", "leverage and open-interest caps, not the fund: a low-leverage book alone takes P(fund "
-                                           "gone) from 30 % to 10 %."),
+        ((-0.2, -0.22, -0.18), "leverage", "leverage and open-interest caps, not the fund: a low-leverage book alone lowers P(fund "
+                                           "gone) by 20 percentage points."),
         ((-0.01, -0.03, 0.01), "caps", "a low-leverage book alone does not lower P(fund gone) by more than noise"),
         ((0.05, 0.03, 0.07), "caps", "open-interest and position caps, not the fund"),
         (None, "leverage", "the lever is leverage and open-interest caps, not the fund."),
