@@ -74,8 +74,8 @@ MODELS = {
     "Valuation feed": ("paths/feed.py", "Timing and noise of private-market feeds are assumptions."),
     "Life cycle": ("paths/lifecycle.py", "Branch probabilities rest on a handful of listings; break-even jumps need none of them."),
     "Time grid": ("paths/grid.py", "One zoom per path, on its main event; other events fall into coarser steps. Far from it rows "
-                  "last about three hours and liquidate in coarse batches: read losses of self-referential venues under "
-                  "`baseline` as an order of magnitude (docs/decisions/0007-time-grid.md)."),
+                  "last about 50 minutes and liquidate in batches; how far results hang on that is measured in "
+                  "docs/decisions/0007-time-grid.md."),
     "Random numbers": ("paths/philox.py", "None known; the published vectors of Random123 are tests."),
     "Books": ("book/generate.py", "Sizes and leverage follow a few published aggregates; the joint law of size, leverage and "
               "side is assumed."),
