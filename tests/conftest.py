@@ -1,6 +1,7 @@
 """Shared by all tests: 64-bit floats before anything is traced, and compiled steps kept for the other test processes."""
 
 import os
+import signal
 from pathlib import Path
 
 import jax
@@ -16,3 +17,8 @@ jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 settings.register_profile("same", derandomize=True, deadline=None)
 settings.register_profile("search", deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+
+# A shell without job control starts what it puts in the background with Ctrl-C ignored, and children inherit that: the
+# processes whose interruption is tested would not hear it.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
