@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import jax.numpy as jnp
 import pytest
 
-from mcrisk.config.venue import (
+from mcrisk.config.pricing import (
     BlendIndex,
     ClampedPremiumFunding,
     DiscoveryBounds,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcrisk.config.venue import DiscoveryBounds, MarkEwmaIndex, Median3Mark, OkxLimits, TradeMeanMark
+from mcrisk.config.pricing import DiscoveryBounds, MarkEwmaIndex, Median3Mark, OkxLimits, TradeMeanMark
 from mcrisk.rules import calculator as calc
 from mcrisk.rules import index, mark, price_limits
 from mcrisk.rules.params import traced
@@ -163,8 +163,8 @@ def test_liquidation_comes_before_bankruptcy(side, size, share):
 
 @pytest.mark.parametrize("kind", sorted({*index.KINDS, *price_limits.KINDS, *mark.KINDS}))
 def test_every_kind_of_the_schema_has_a_rule(kind):
-    from mcrisk.config import venue
+    from mcrisk.config import pricing
 
-    declared = {m.model_fields["kind"].annotation.__args__[0] for m in vars(venue).values()
+    declared = {m.model_fields["kind"].annotation.__args__[0] for m in vars(pricing).values()
                 if isinstance(m, type) and "kind" in getattr(m, "model_fields", {})}
     assert kind in declared

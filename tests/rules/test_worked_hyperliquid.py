@@ -5,7 +5,7 @@ import math
 import jax.numpy as jnp
 import pytest
 
-from mcrisk.config.venue import ClampedPremiumFunding, MarkEwmaIndex
+from mcrisk.config.pricing import ClampedPremiumFunding, MarkEwmaIndex
 from mcrisk.rules import calculator as calc
 from mcrisk.rules.adl import score
 from mcrisk.rules.windows import ema_init, ema_update

@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 
 from mcrisk.config.load import load_venue
-from mcrisk.config.venue import BlendIndex
+from mcrisk.config.pricing import BlendIndex
 from mcrisk.replay.api import replay as given
 from mcrisk.rules import literature as paper
 from mcrisk.rules.calculator import bankruptcy_price

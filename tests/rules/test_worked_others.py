@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import pytest
 
 from mcrisk.config.load import load_venue
-from mcrisk.config.venue import (
+from mcrisk.config.pricing import (
     BlendIndex,
     FlatFunding,
     IndexBandMark,

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from mcrisk.config.load import load_venue
-from mcrisk.config.venue import ClampedPremiumFunding, DiscoveryBounds, ImpactEwmaIndex
+from mcrisk.config.pricing import ClampedPremiumFunding, DiscoveryBounds, ImpactEwmaIndex
 from mcrisk.rules import calculator as calc
 from tests.rules.harness import Funding, Index, Limits, close, row
 
