@@ -148,8 +148,9 @@ def _chart(k: int, one: Told) -> Figure:
     kept = near[np.unique(np.linspace(0, near.size - 1, min(POINTS, near.size)).astype(int))]
     values = np.concatenate([one.market[name][kept] for name in ("mark", "index")])
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    margin = max(0.05 * (high - low), 0.02 * abs(high))  # a market that stands still: the line in the middle
     plot = Plot(linear(float(time[kept[0]]), float(time[kept[-1]]), lambda v: f"{v:g}".replace("-", "−")),
-                linear(low - 0.05 * (high - low), high + 0.05 * (high - low), lambda v: f"{v:g}"),
+                linear(low - margin, high + margin, lambda v: f"{v:g}"),
                 "hours from the event", "price", f"Path {one.wanted.path}: mark and index")  # fmt: skip
     plot.vertical(0.0, "event", "q")
     for name, style in (("index", "s0 index"), ("mark", "s5 mark")):
@@ -161,7 +162,9 @@ def _chart(k: int, one: Told) -> Figure:
         table.add(name, *(float(one.market[name][i]) for i in at))
     legend = [("s0 index", "index"), ("s5 mark", "mark")]
     before, after = (float(one.market["mark"][i]) for i in (kept[0], kept[-1]))
-    see = f"The mark goes from {fmt.number(before)} to {fmt.number(after)} in the time shown."
+    still = np.ptp(one.market["mark"][kept]) == 0.0
+    see = (f"The mark stands still at {fmt.number(after)} in the time shown." if still
+           else f"The mark goes from {fmt.number(before)} to {fmt.number(after)} in the time shown.")  # fmt: skip
     return Figure(f"ledger-{k}-prices", "Prices around the event", see, [Panel("", plot.render())], legend, table)
 
 

@@ -28,17 +28,18 @@ def notes_table(run: Run) -> Table:
     whole = {"venues": len(run.venues), "scenarios": len(run.scenarios)}
     table = Table("notes", f"Everything marked as an assumption ({len(merged)})", [Column(c) for c in COLUMNS])
     for (kind, *rest), owners in merged.items():
-        table.add(_where(kind, owners, whole.get(kind, 0)), *rest)
+        of = "venues" if kind.startswith("venue") else "scenarios" if kind.startswith("scenario") else ""
+        table.add(_where(kind, owners, of, whole.get(of, 0)), *rest)
     if not merged:
         table.note = "The stored configuration carries no provenance notes."
     return table
 
 
-def _where(kind: str, owners: list[str], whole: int) -> str:
-    """'all venues', 'kraken-preipo, okx-preipo-perp', 'liquidity: kraken-preipo', 'book'."""
-    if kind in ("venues", "scenarios"):
-        return f"all {kind}" if len(owners) == whole > 1 else ", ".join(owners)
-    named = ", ".join(o for o in owners if o)
+def _where(kind: str, owners: list[str], of: str, whole: int) -> str:
+    """'all venues', 'kraken-preipo, okx-preipo-perp', 'liquidity: all venues', 'book'; `of` the kind of owner, `whole` how many."""
+    named = f"all {of}" if len(owners) == whole > 1 else ", ".join(o for o in owners if o)
+    if kind == of:
+        return named
     title = kind.replace("venue_", "").replace("scenario_", "").replace("_", " ")
     return f"{title}: {named}" if named and named != kind else title
 

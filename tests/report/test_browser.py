@@ -109,3 +109,19 @@ def test_prints(browser, made, tmp_path):
     assert browser.pdf(tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
     browser.open(made.files[0], media="print")
     assert browser.evaluate("getComputedStyle(document.querySelector('nav')).display") == "none"
+
+
+def test_print_repeats_heads_keeps_sentences_with_figures_and_opens_what_is_folded(browser, made, tmp_path):
+    """Chromium leaves out a button's text when it repeats a table's head on the next page, and breaks a grid anywhere."""
+    run = Run.open(made.store)
+    told = [ledgers.condense(one, walked(), ["what happened"], "bit for bit", 43200.0) for one in ledgers.wanted(run)]
+    page = report(made.store, tmp_path, ("html",), told=told)[0]
+    browser.open(page, 1050, media="print")  # A4 landscape, 10 mm margins
+    assert browser.evaluate("getComputedStyle(document.querySelector('thead th button')).display") == "contents"
+    assert browser.evaluate("getComputedStyle(document.querySelector('.panels')).display") == "block"
+    assert browser.evaluate("document.querySelector('.fold pre').getBoundingClientRect().height") > 0
+    assert browser.evaluate("getComputedStyle(document.querySelector('details.numbers')).display") == "none"
+    assert browser.evaluate("getComputedStyle(document.querySelector('footer .print')).display") == "block"
+    # a whole table is on the paper: nothing scrolls away to the right, here or within
+    cut = "[...document.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth + 1).length"
+    assert browser.evaluate(cut) == 0 and browser.evaluate("document.documentElement.scrollWidth") <= 1050

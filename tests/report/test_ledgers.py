@@ -1,5 +1,6 @@
 """The drill-down: what a page keeps of a walked path, how it is shown, and what it says when a path cannot be walked."""
 
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -87,3 +88,13 @@ def test_a_path_that_cannot_be_walked_says_so(page):
 
 def test_without_a_walk_the_page_names_the_command(made):
     assert "Down to the ledger" not in made.html and "mcrisk report --ledgers" in made.html
+
+
+def test_a_market_that_stands_still_is_a_line_in_the_middle(made):
+    path = walked()
+    path.market[["mark", "index"]] = 428.0
+    one = ledgers.condense(ledgers.wanted(Run.open(made.store))[0], path, [], "bit for bit", 43200.0)
+    figure = ledgers._chart(0, one)
+    assert figure.see == "The mark stands still at 428 in the time shown."
+    heights = {float(p.split(",")[1]) for p in re.findall(r'class="l s5 mark" points="([^"]+)"', figure.panels[0].svg)[0].split()}
+    assert len(heights) == 1 and 80 < heights.pop() < 160  # of 250
