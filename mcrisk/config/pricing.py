@@ -80,16 +80,10 @@ class DiscoveryBounds(Model):
     bound: Fraction
     trigger: Fraction = 0.9
     max_resets: int = Field(ge=0)
+    # what the reference starts from: the launch price, or every fresh external price (which also clears the counters)
+    anchor: Literal["initial", "external"] = "initial"
     repeat_within_row: bool = True
     oracle_stops_at_cap: bool = True
-    limits_orders: bool = True
-
-
-class ExternalBand(Model):
-    """A band around the live external price (trade.xyz after conversion: 1/maxLeverage)."""
-
-    kind: Literal["external_band"]
-    bound: Fraction
     limits_orders: bool = True
 
 
@@ -105,7 +99,8 @@ class OkxLimits(Model):
     premium_of: Literal["mid", "last"] = "mid"
     # the index the band stands on; null = the previous row's while the phase's index is the last trade, else the row's
     reference: Literal["index", "previous_index", "previous_until_listed"] | None = None
-    recompute: Seconds = 5.0
+    # limits around the contract's own last trade compound in rows that are longer
+    recompute: Annotated[Seconds, Field(gt=0.0)] = 5.0
     limits_orders: bool = True
 
 
@@ -123,7 +118,7 @@ class MidBand(Model):
 
 
 Limits = Annotated[
-    NoLimits | DiscoveryBounds | ExternalBand | OkxLimits | MidBand, Field(discriminator="kind")
+    NoLimits | DiscoveryBounds | OkxLimits | MidBand, Field(discriminator="kind")
 ]
 
 
@@ -136,10 +131,16 @@ class IndexBandMark(Model):
 
 
 class Median3Mark(Model):
-    """Hyperliquid family: median(oracle, oracle + EMA(mid − oracle), median(bid, ask, last)) with speed limits."""
+    """Hyperliquid family: median(third, oracle + EMA(mid − oracle), median(bid, ask, last)) with speed limits.
+
+    `third`: the oracle itself (trade.xyz), or an EMA of median(bid, ask, last) over `book_ema` (Hyperliquid's own markets
+    while no other exchange has a perpetual).
+    """
 
     kind: Literal["median3"]
+    third: Literal["oracle", "book_ema"] = "oracle"
     ema: Seconds = 150.0
+    book_ema: Seconds = 30.0
     relayer_step: NonNegative = 0.0      # 0 = no relayer clamp
     relayer_interval: Seconds = 3.0
     protocol_step: NonNegative = 0.0     # 0 = no protocol clamp
@@ -181,6 +182,8 @@ class TradeMeanMark(Model):
     window: Seconds = 10.0
     sparse_below: int = Field(21, ge=1)
     sparse_last: int = Field(20, ge=1, le=100)
+    # rows with trades that are remembered, at least `sparse_last`; a replay remembers as many as its rows need
+    tape: int = Field(24, ge=1)
     max_change_per_second: Positive = 0.01
 
 

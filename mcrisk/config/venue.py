@@ -108,6 +108,7 @@ class IocThenFund(Model):
 
     kind: Literal["ioc_then_fund"]
     fund_takes_up_to: NonNegative = 1.0    # notional taken over, as a multiple of the fund
+    stops_when_compliant: bool = True      # who is above maintenance after the order keeps the rest
     clearance_fee: NonNegative = 0.0       # of filled notional, to the fund, at most what equity is left
 
 
@@ -174,6 +175,8 @@ class CancellationOutcome(Model):
 class Settlement(Model):
     cancellation: tuple[CancellationOutcome, ...] = Field(min_length=1)
     notice: Seconds = 86400.0               # simulations: announcement to settlement
+    # price of a cancellation after conversion, where it is another; empty: as before conversion
+    delisting: Literal["last_hour_index", "last_hour_mark", "last_index", "mark"] | None = None
     deficits: Literal["fund_then_profit_cut", "fund_then_venue"] = "fund_then_profit_cut"
     fee: NonNegative = 0.0                  # of settled notional
     expires_after_listing: Seconds | None = None   # futures only

@@ -26,7 +26,7 @@ from mcrisk.rules.adl import (
     demand_of_inventory,
 )
 from mcrisk.rules.desk import DUST, Desk, cover, insolvent, inventory_value
-from mcrisk.rules.insurance import drawdown_trigger
+from mcrisk.rules.insurance import backlog_of, drawdown_trigger
 from mcrisk.rules.margin import maintenance_margin
 from mcrisk.rules.settlement import settle, settlement_price
 from mcrisk.rules.types import NO_SETTLE, SETTLED, Market, Row
@@ -185,9 +185,7 @@ def _work_market(rules: Rulebook, markets: Markets, stage: Stage, m, carry: Path
     desk = _open_desk(rules, stage, carry.pool, accounts, m, slot, row, view, pick(info) if info is not None else None)
     ctx = _ladder(rules, markets, stage, accounts, m, row, view)
     settles = (row.settle != NO_SETTLE) & (view.phase != SETTLED)
-    price = settlement_price(
-        rules.outcomes, rules.settlement.expiry_price, pick(stage.averages), row, markets.tick[m], view.index, view.mark,
-    )
+    price = settlement_price(rules.settlement, rules.outcomes, pick(stage.averages), row, markets.tick[m], view)
     may_trade = ~row.halted & (view.phase != SETTLED)
     last_partial = accounts.last_partial[m]
     desk, last_partial, due = lax.cond(
@@ -202,6 +200,7 @@ def _liquidate(rules: Rulebook, stage: Stage, m, desk: Desk, ctx: liquidation.La
                hold: Array | None):
     """The venue's ladder, ADL for what it could not place, and who pays for balances below zero."""
     below, _, _ = liquidation.below_maintenance(rules.liquidation, desk, ctx)
+    offered = desk.inventory   # what was taken over in earlier rows and is left after this row's unwinding
 
     def margin(desk: Desk, fees: bool) -> Array:
         extra = liquidation.fee_rate(rules.liquidation) if fees else jnp.float64(0.0)
@@ -229,7 +228,8 @@ def _liquidate(rules: Rulebook, stage: Stage, m, desk: Desk, ctx: liquidation.La
         value = desk.fund + inventory_value(desk)
         since = jnp.where(stage.inventory_since[m] >= 0.0, stage.inventory_since[m], row.time)
         if rules.adl.trigger == "fund_drawdown":
-            due = drawdown_trigger(rules.adl, value, stage.peak[m], desk.inventory, desk.mark, row.time - since)
+            waiting = backlog_of(desk.inventory, offered, view.phase)
+            due = drawdown_trigger(rules.adl, value, stage.peak[m], desk.inventory, desk.mark, row.time - since, waiting)
         else:
             due = (value <= DUST * jnp.sum(jnp.abs(desk.inventory)) * desk.mark) & jnp.any(desk.inventory != 0.0)
         terms = (view.previous_mark, row.dt, ctx.initial_fund)

@@ -23,7 +23,7 @@ from mcrisk.engine.rulebook import Markets, Rulebook
 from mcrisk.engine.state import Accounts, PathCarry, Pool, Tally
 from mcrisk.rules.branch import choose, selected
 from mcrisk.rules.desk import DUST
-from mcrisk.rules.insurance import drawdown_trigger, nothing_held, start_reference, unwind, update_reference
+from mcrisk.rules.insurance import backlog_of, drawdown_trigger, nothing_held, start_reference, unwind, update_reference
 from mcrisk.rules.types import SETTLED, Market, Row
 
 
@@ -86,7 +86,7 @@ def path_stage(rules: Rulebook, markets: Markets, carry: PathCarry, rows: Row, i
     quiet = is_quiet(rules, carry.guard, stage, market.funding_total, settled)
     if rules.adl.scope == "inventory":
         # anything left in the inventory may be a backlog, or a drawdown once the row's orders are done
-        quiet = quiet & ~jnp.any(_adl_due(rules, pool, views.mark, rows.time, peak, True) & ~rows.halted & ~settled)
+        quiet = quiet & ~jnp.any(_adl_due(rules, pool, views, rows.time, peak, True) & ~rows.halted & ~settled)
     gap = jnp.max(jnp.where(settled, 0.0, jnp.abs(views.mark / views.index - 1.0)))
     t = carry.tally
     tally = t._replace(
@@ -142,14 +142,15 @@ def _fund_funding(rules: Rulebook, pool: Pool, paid: Array) -> tuple[Pool, Array
     ), short, jnp.maximum(-owed, 0.0)
 
 
-def _adl_due(rules: Rulebook, pool: Pool, mark: Array, time: Array, reference: Array, backlog: bool) -> Array:
+def _adl_due(rules: Rulebook, pool: Pool, views: Market, time: Array, reference: Array, backlog: bool) -> Array:
     """[M] bool: is ADL on the inventory due before the row's ladder? `backlog`: count what has waited too long, too."""
+    mark = views.mark
     value = fund_value(pool, mark)
     if rules.adl.trigger != "fund_drawdown":
         return (value <= DUST * jnp.sum(jnp.abs(pool.inventory), axis=1) * mark) & jnp.any(pool.inventory != 0.0, axis=1)
-    age = time[:, None] - pool.inventory_since if backlog else None
-    return jax.vmap(drawdown_trigger, in_axes=(None, 0, 0, 0, 0, 0 if backlog else None))(
-        rules.adl, value, reference, pool.inventory, mark, age)
+    waiting = jax.vmap(backlog_of)(pool.inventory, pool.inventory, views.phase) if backlog else None
+    return jax.vmap(drawdown_trigger, in_axes=(None, 0, 0, 0, 0, 0, 0 if backlog else None))(
+        rules.adl, value, reference, pool.inventory, mark, time[:, None] - pool.inventory_since, waiting)
 
 
 def _inventory(rules: Rulebook, pool: Pool, rows: Row, views: Market, live: Array):
@@ -162,7 +163,7 @@ def _inventory(rules: Rulebook, pool: Pool, rows: Row, views: Market, live: Arra
         )
         pool = pool._replace(peak=peak)
     if rules.adl.scope == "inventory":
-        allowed = allowed & ~_adl_due(rules, pool, views.mark, rows.time, reference, False)
+        allowed = allowed & ~_adl_due(rules, pool, views, rows.time, reference, False)
     sell = over_markets(unwind, (None, 0, 0, 0, 0, 0, 0, 0))
     book = (pool.inventory, pool.inventory_cost, rows.bid, rows.ask)
 

@@ -205,7 +205,7 @@ def _row(
         has_settle_price=jnp.bool_(False),
         settle_draw=plan.settle_draw,
         final_hour=ends_soon & (time >= window),
-        averaging=ends_soon & (time > window),
+        averaging=jnp.where(ends_soon, jnp.clip(time - window, 0.0, clock.dt), 0.0),
         rebase=units,
         halted=(time >= plan.halt_from) & (time < plan.halt_until),
         restrike=_restrike(params, plan, state, now, clock),

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from mcrisk.config.venue import Phase, Venue
 from mcrisk.engine.accounts import Reference, account_stage
 from mcrisk.engine.rulebook import Markets, Rulebook, build_markets, build_rulebook
 from mcrisk.engine.state import Accounts, PathCarry
@@ -161,7 +162,7 @@ def _slots(accounts: int) -> int:
     return max(4, min(32, 2**23 // (accounts * (len(INFO_NAMES) + 2))))
 
 
-def record(venue, rows: Row, count: int, quantity: np.ndarray, entry: np.ndarray, collateral: np.ndarray,
+def record(venue: Venue, rows: Row, count: int, quantity: np.ndarray, entry: np.ndarray, collateral: np.ndarray,
            initial_price: float, keeper: Keeper) -> Recording:
     """Drive `count` rows (numpy arrays [T] in `rows`) of one market for accounts [A]; float64 throughout.
 
@@ -169,6 +170,7 @@ def record(venue, rows: Row, count: int, quantity: np.ndarray, entry: np.ndarray
     """
     jax.config.update("jax_enable_x64", True)
     contract = venue.contract.model_copy(update={"initial_price": float(initial_price), "launch_age": 0.0})
+    venue = with_tape(venue, rows.utc[:count])
     rules = dataclasses.replace(build_rulebook(venue), rebases=True)  # an events file may rebase any market
     markets = build_markets([venue.model_copy(update={"contract": contract})])
     if len(quantity) < 2:  # two places for the fund's own entries
@@ -192,6 +194,19 @@ def record(venue, rows: Row, count: int, quantity: np.ndarray, entry: np.ndarray
         columns["fund"][:] = 0.0
     recording.trace = columns
     return recording
+
+
+def with_tape(venue: Venue, utc: np.ndarray) -> Venue:
+    """The profile with room for every row that a mean of trades over the last seconds may need; utc [T] seconds."""
+
+    def roomy(phase: Phase) -> Phase:
+        if phase.mark.kind != "trade_mean":
+            return phase
+        inside = np.arange(1, len(utc) + 1) - np.searchsorted(utc, utc - phase.mark.window, side="right")
+        tape = max(phase.mark.tape, int(inside.max()))
+        return phase.model_copy(update={"mark": phase.mark.model_copy(update={"tape": tape})})
+
+    return venue.model_copy(update={"pre": roomy(venue.pre), "post": roomy(venue.post)})
 
 
 def _hand_over(keeper: Keeper, state: Drive, rows: np.ndarray) -> None:

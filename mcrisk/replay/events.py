@@ -207,7 +207,7 @@ def _check_order(events: Iterable[Event]) -> None:
 
 
 def lay_out(events: Sequence[Event], utc: np.ndarray) -> EventRows:
-    """Put each event into the first row with time ≥ its own. Raises InputError for events outside the rows."""
+    """Put each event into the first row with time ≥ its own. Raises InputError for events after the last row."""
     rows = len(utc)
     out = EventRows(
         listed=np.zeros(rows, bool),
@@ -221,13 +221,6 @@ def lay_out(events: Sequence[Event], utc: np.ndarray) -> EventRows:
     )
     applied, settle_row = [], None
     for event in events:
-        if event.time < utc[0]:
-            raise InputError(
-                f"'{event.kind}' before the start",
-                event.where,
-                "the price file begins later",
-                "remove it or begin earlier",
-            )
         k = int(np.searchsorted(utc, event.time, side="left"))
         if k == rows:
             raise InputError(

@@ -70,8 +70,10 @@ def read_replay(
     book, book_remarks = read_accounts(accounts, market)
     happened, event_remarks = life.read_events(events)
     happened, expiry_remarks = _scheduled_expiry(venue, happened, utc)
-    _check_given_price(venue, happened)
+    way_remarks = _check_given_price(venue, happened)
     laid = life.lay_out(happened, utc)
+    early = [event for event in happened if event.time < utc[0]]
+    event_remarks += [f"'{event.kind}' of {event.where} lies before the first row: it acts in that row" for event in early]
     phase = np.where(np.cumsum(laid.converted) > 0, POST, np.where(np.cumsum(laid.listed) > 0, TRANSITION, PRE)).astype(
         np.int32
     )
@@ -85,7 +87,7 @@ def read_replay(
         settle_row=laid.settle_row,
         dates=dates,
         events=laid.applied,
-        remarks=tuple(remarks + book_remarks + event_remarks + expiry_remarks + odd),
+        remarks=tuple(remarks + book_remarks + event_remarks + expiry_remarks + way_remarks + odd),
     )
 
 
@@ -102,16 +104,29 @@ def _check_increasing(table: tables.Table, utc: np.ndarray) -> None:
         )
 
 
-def _check_given_price(venue: Venue, happened: list[life.Event]) -> None:
+def most_probable(venue: Venue) -> float:
+    """The draw (0 to 1) that stands for the profile's most probable way to settle a cancelled contract, the first of equals."""
+    ways = [outcome.probability for outcome in venue.settlement.cancellation]
+    k = ways.index(max(ways))
+    return sum(ways[:k]) + 0.5 * ways[k]
+
+
+def _check_given_price(venue: Venue, happened: list[life.Event]) -> list[str]:
     """Some venues settle a cancelled contract at a price they announce: a replay cannot make it up."""
-    for event in happened:
-        if event.kind == "cancelled" and event.price is None and venue.settlement.cancellation[0].price == "given":
+    ways = venue.settlement.cancellation
+    way = max(ways, key=lambda outcome: outcome.probability)
+    unpriced = [event for event in happened if event.kind == "cancelled" and event.price is None]
+    for event in unpriced:
+        if way.price == "given":
             raise InputError(
                 "'cancelled' without a price",
                 event.where,
                 f"'{venue.name}' settles at the price it announces with the cancellation",
                 "add 'price'",
             )
+    if not unpriced or len(ways) == 1:
+        return []
+    return [f"'cancelled' without a price: settled by '{way.price}', the most probable of {len(ways)} ways the profile knows"]
 
 
 def _scheduled_expiry(venue: Venue, happened: list[life.Event], utc: np.ndarray) -> tuple[list[life.Event], list[str]]:
@@ -165,7 +180,7 @@ def _rows(
         settle=laid.settle,
         settle_price=laid.settle_price,
         has_settle_price=laid.has_settle_price,
-        settle_draw=np.zeros(count),
+        settle_draw=np.full(count, most_probable(venue)),
         final_hour=_final_hour(venue, utc, laid),
         rebase=laid.rebase,
         halted=laid.halted,
@@ -279,8 +294,8 @@ def _final_hour(venue: Venue, utc: np.ndarray, laid: life.EventRows) -> np.ndarr
 
 
 def _averaging(utc: np.ndarray, laid: life.EventRows) -> np.ndarray:
-    """Rows whose values a settlement price averages: the last hour up to and with the settlement row."""
+    """Seconds [T] of each row that a settlement price averages: those within the hour that ends with the settlement row."""
     if laid.settle_row is None:
-        return np.zeros(len(utc), bool)
+        return np.zeros(len(utc))
     end = utc[laid.settle_row]
-    return (utc > end - 3600.0) & (utc <= end)
+    return np.where(utc <= end, np.clip(utc - (end - 3600.0), 0.0, np.diff(utc, prepend=utc[0])), 0.0)

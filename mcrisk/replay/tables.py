@@ -7,7 +7,7 @@ an empty cell is NaN, and the caller says what NaN means in its column.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -17,7 +17,7 @@ import pandas as pd
 
 from mcrisk.errors import InputError
 
-Source = str | Path | pd.DataFrame
+Source = str | Path | pd.DataFrame | Mapping | Sequence
 
 _EMPTY = {"", "nan", "na", "n/a", "null", "none", "<na>", "nat"}  # texts that mean: no value in this cell
 _TOO_LATE = 1e11  # seconds; the year 5138. Larger numbers are milliseconds or nanoseconds written as seconds
@@ -46,8 +46,12 @@ class Table:
 
 
 def read_table(source: Source, label: str | None = None) -> Table:
-    """Read a CSV or Parquet file, or take a DataFrame. Raises InputError when it cannot be read or has no rows."""
-    if isinstance(source, pd.DataFrame):
+    """Read a CSV or Parquet file, or take a DataFrame or what makes one: columns by name, a list of rows, an xarray Dataset.
+
+    Raises InputError when it cannot be read or has no rows.
+    """
+    if not isinstance(source, (str, Path)):
+        source = _frame(source, label or "table")
         frame, name, lines, unit = source.reset_index(drop=True), label or "table", np.arange(len(source)), "row"
     else:
         path = Path(source)
@@ -65,9 +69,25 @@ def read_table(source: Source, label: str | None = None) -> Table:
     return _cleaned(frame, name, lines, unit)
 
 
+def _frame(source: object, name: str) -> pd.DataFrame:
+    """A table given as an object."""
+    if isinstance(source, pd.DataFrame):
+        named = source.index.name in ("time", "account_id") and source.index.name not in source.columns
+        return source.reset_index() if named else source
+    try:
+        if hasattr(source, "to_dataframe"):   # an xarray Dataset: its coordinates are columns, too
+            return source.to_dataframe().reset_index()
+        if isinstance(source, (Mapping, Sequence)):
+            return pd.DataFrame(source)
+    except (TypeError, ValueError) as error:
+        raise InputError("not a table", name, _first_line(error), "give columns of one length, or a file") from error
+    raise InputError("not a table", name, f"a {type(source).__name__} has no columns",
+                     "give a file, a DataFrame, columns by name, a list of rows or an xarray Dataset")
+
+
 def _parquet(path: Path, name: str) -> pd.DataFrame:
     try:
-        return pd.read_parquet(path)
+        return _frame(pd.read_parquet(path), name)
     except Exception as error:  # pyarrow raises a dozen kinds, some of them plain OSError
         raise InputError(
             "not a readable Parquet file", name, _first_line(error), "write it again, or give CSV"

@@ -27,7 +27,8 @@ LIMITATIONS = {
         "The minute ring of hyperps writes the previous row's mark for every minute a long row skips.",
     ),
     "Price limits": (
-        "Limits recomputed every few seconds are recomputed once per row when rows are longer.",
+        "Limits recomputed every few seconds compound over a long row where they stand on the contract's own last trade; else they "
+        "are computed once per row.",
         "OKX bands are dated regimes; the shipped ones are those of the profile's date.",
     ),
     "Mark": (

@@ -56,8 +56,13 @@ def accrual_init(p: Traced) -> Accrual:
 
 
 def convert(before: Traced, after: Traced, state: Accrual) -> Accrual:
-    """State of the `after` rule at conversion: the last rate stays; samples stay where both are of one kind."""
+    """State of the `after` rule at conversion: the last rate stays; samples stay where both are of one kind.
+
+    A flat rate is the premium formula with the premium set to zero: the open interval's samples are zeros of weight dt.
+    """
     fresh = accrual_init(after)
+    if before.kind == "flat" and after.kind == "clamped_premium":
+        return fresh._replace(last_rate=state.last_rate, scale=state.weight, weight=state.weight)
     if before.kind != after.kind:
         return fresh._replace(last_rate=state.last_rate)
     return state._replace(passed=fresh.passed)   # boundaries are counted in the new interval
@@ -118,7 +123,8 @@ def no_funding(p, state, row, index, mark, mid):
 def flat(p, state, row, index, mark, mid):
     """A fixed rate; the premium is shown but does not enter."""
     number, n = _boundaries(p, state, row)
-    state = state._replace(passed=number, last_rate=jnp.where(n > 0.0, p.rate, state.last_rate))
+    state = state._replace(passed=number, last_rate=jnp.where(n > 0.0, p.rate, state.last_rate),
+                           weight=jnp.where(n > 0.0, 0.0, state.weight + row.dt))
     return state, _paid(p, p.rate, n, (mid - index) / index, index, mark)
 
 

@@ -96,7 +96,7 @@ def _run_weight(p: Traced, minutes: Array | float) -> Array:
 
 
 def mark_ewma_init(p: Traced, row: Row, initial_price: Array) -> MarkRuns:
-    minute = jnp.floor(row.time / MINUTE).astype(jnp.int32)
+    minute = jnp.floor(row.utc / MINUTE).astype(jnp.int32)
     slots, first = (p.window_minutes + 2,), jnp.zeros((), jnp.int32)
     total = initial_price * _run_weight(p, float(p.window_minutes))
     return MarkRuns(jnp.broadcast_to(jnp.asarray(initial_price, jnp.float64), slots), jnp.broadcast_to(minute, slots),
@@ -133,7 +133,7 @@ def mark_ewma(p, state, row, previous_index, previous_mark, phase, initial_price
     and as many runs as leave, not the whole window. Runs are written before they are read, so that XLA need not copy.
     """
     del previous_index, phase
-    minute = jnp.floor(row.time / MINUTE).astype(jnp.int32)
+    minute = jnp.floor(row.utc / MINUTE).astype(jnp.int32)
     n = minute - state.minute
     new = previous_mark * row.index_factor
     free = jnp.where(state.head == state.end.shape[0] - 1, 0, state.head + 1)

@@ -21,7 +21,7 @@ from jax import Array, lax
 from mcrisk.rules.branch import selected
 from mcrisk.rules.desk import DUST, WHOLE
 from mcrisk.rules.fills import capacity, mean_price
-from mcrisk.rules.types import BookSide
+from mcrisk.rules.types import POST, BookSide
 from mcrisk.rules.windows import Window, window_init, window_update
 
 BUCKETS = 96
@@ -133,18 +133,26 @@ def nothing_held(inventory: Array, cost: Array, bid: BookSide, ask: BookSide) ->
     return Unwound(jnp.zeros_like(inventory), jnp.zeros_like(cost), none, none, none, none, bid, ask)
 
 
-def drawdown_trigger(p, value: Array, reference: Array, inventory: Array, mark: Array, age: Array | None) -> Array:
+def backlog_of(inventory: Array, offered: Array, phase: Array) -> Array:
+    """Contracts [2] of the inventory that the book has been offered and did not take; counted before conversion only.
+
+    `offered` [2]: the inventory after the row's unwinding; what is taken over later in the row has yet to be offered.
+    """
+    return jnp.where(phase == POST, 0.0, jnp.minimum(jnp.abs(inventory), jnp.abs(offered)))
+
+
+def drawdown_trigger(p, value: Array, reference: Array, inventory: Array, mark: Array, age: Array, waiting: Array | None) -> Array:
     """Is ADL on the inventory [2] due? `reference` is the peak or the average of V, `age` [2] seconds since a side arose.
 
-    Without `age` only the drawdown is tested: a backlog is what is left after the row's unwinding.
+    `waiting` [2], contracts ≥ 0: the backlog, what unwinding could not place in this row. None tests the drawdown only.
     """
     line = (1.0 - p.drawdown) * reference
     if p.drawdown_of == "average":
         line = jnp.maximum(line, p.drawdown_floor)
     held = inventory != 0.0
     line = line + DUST * jnp.sum(jnp.abs(inventory)) * mark  # a value equal to the line but for rounding has reached it
-    if age is None:
+    if waiting is None:
         return jnp.any(held) & (value <= line)
-    late = (p.backlog_age > 0.0) & jnp.any(held & (age >= p.backlog_age))
-    large = (p.backlog_notional > 0.0) & (jnp.sum(jnp.abs(inventory)) * mark > p.backlog_notional)
+    late = (p.backlog_age > 0.0) & jnp.any((waiting > 0.0) & (age > p.backlog_age))
+    large = (p.backlog_notional > 0.0) & (jnp.sum(waiting) * mark > p.backlog_notional)
     return jnp.any(held) & ((value <= line) | late | large)

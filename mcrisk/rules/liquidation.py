@@ -4,7 +4,8 @@ Formula   an account is below maintenance when equity < MM (OKX: MM + fee·N).
           book_then_backstop   order 20 % of the position above 100k (then 30 s of full-size orders), else all of it;
                                after the book, equity < ⅔·MM goes to the vault at z, while its loss capacity lasts
           tier_step_down       from tier 3 up cut to the bound two tiers down, again and again; below: fund takes all at z
-          ioc_then_fund        all of it, never beyond z; the rest to the fund at z up to a multiple of the fund
+          ioc_then_fund        all of it, never beyond z; what is below maintenance even then goes to the fund at z, up to a
+                               multiple of the fund
           band_then_assignment ½·MM ≤ equity < MM: cut 10 %; below: all, never beyond z; the rest to assignees at
                                clip(z, 75–250 bp from the mark), then the book up to 5 % from best, the fund paying beyond z
 Symbols   z zero-equity price, N notional, φ payable fraction.
@@ -138,6 +139,8 @@ def ioc_then_fund(p, desk: Desk, ctx: Ladder) -> tuple[Desk, Left]:
     want = jnp.where(below, jnp.abs(desk.quantity), 0.0)
     desk, _ = fill(desk, want, badness(worth, margin), zero_equity_price(desk), p.clearance_fee, fee_to_fund=True)
     z = zero_equity_price(desk)
+    if p.stops_when_compliant:
+        below, _, _ = below_maintenance(p, desk, ctx)
     rest = jnp.where(below, jnp.abs(desk.quantity), 0.0)
     room = p.fund_takes_up_to * jnp.maximum(desk.fund + inventory_value(desk), 0.0)
     room = room - jnp.sum(jnp.abs(desk.inventory)) * desk.mark

@@ -1,7 +1,8 @@
 """Mark price rules.
 
 Formula   index_band      clamp(mid, O·(1 ± band))
-          median3         median(O, O + EMA(mid − O), median(bid, ask, last)), price limits, then speed limits
+          median3         median(T, O + EMA(mid − O), B), price limits, then speed limits; B = median(bid, ask, last),
+                          T = O (trade.xyz) or EMA(B) (Hyperliquid, while no other exchange has a perpetual)
           mid_average     clamp(MA(mid), lower limit, upper limit)
           mid_to_index    β·(O + MA(mid − O)) + (1 − β)·MA(mid), β = min(1, time since listing/transition), limits
           index_basis     O + MA or EMA of (mid − O), then a band around O
@@ -29,7 +30,6 @@ from mcrisk.rules.quotes import book_median, impact_mid, median3, travel
 from mcrisk.rules.rule import Empty, Rule, unchanged
 from mcrisk.rules.types import Row
 from mcrisk.rules.windows import (
-    BUCKETS,
     Ema,
     Window,
     ema_init,
@@ -69,13 +69,14 @@ def index_band(p, state, row, index, mid, previous_mark, lower, upper, since_lis
 
 # ---------------------------------------------------------------- Hyperliquid, trade.xyz
 class Median3(NamedTuple):
-    basis: Ema   # of mid − oracle, quote
-    own: Ema     # of the mark, quote; for the hyperp cap
+    basis: Ema          # of mid − oracle, quote
+    own: Ema            # of the mark, quote; for the hyperp cap
+    book: Ema | Empty   # of median(bid, ask, last), quote; where it is the third component
 
 
 def median3_init(p: Traced, row: Row, initial_price: Array) -> Median3:
-    del p, row, initial_price
-    return Median3(ema_init(), ema_init())
+    del row, initial_price
+    return Median3(ema_init(), ema_init(), ema_init() if p.third == "book_ema" else Empty())
 
 
 def publish(p: Traced, previous: Array, value: Array, dt: Array) -> Array:
@@ -88,7 +89,10 @@ def median3_mark(p, state, row, index, mid, previous_mark, lower, upper, since_l
     """Median of three, held by price limits and the cap over its own average, then by the speed limits."""
     del since_listed, funding
     basis, mean = ema_update(state.basis, mid - index, row.dt, p.ema)
-    mark = median3(index, index + mean, book_median(row))
+    book, book_now, third = state.book, book_median(row), index
+    if p.third == "book_ema":
+        book, third = ema_update(book, book_now, row.dt, p.book_ema)
+    mark = median3(third, index + mean, book_now)
     capped = (p.cap_over_mark_ema > 0.0) & (state.own.den > 0.0)
     cap = jnp.where(capped, p.cap_over_mark_ema * ema_value(state.own, mark), jnp.inf)
     if p.bound_first:
@@ -96,11 +100,12 @@ def median3_mark(p, state, row, index, mid, previous_mark, lower, upper, since_l
     else:
         mark = jnp.clip(jnp.minimum(publish(p, previous_mark, mark, row.dt), cap), lower, upper)
     own, _ = ema_update(state.own, mark, row.dt, p.mark_ema)
-    return Median3(basis, own), mark
+    return Median3(basis, own, book), mark
 
 
 def median3_rescale(state: Median3, factor: Array) -> Median3:
-    return Median3(ema_rescale(state.basis, factor), ema_rescale(state.own, factor))
+    book = ema_rescale(state.book, factor) if isinstance(state.book, Ema) else state.book
+    return Median3(ema_rescale(state.basis, factor), ema_rescale(state.own, factor), book)
 
 
 # ---------------------------------------------------------------- OKX
@@ -168,7 +173,7 @@ class TradeTape(NamedTuple):
 
 def trade_mean_init(p: Traced, row: Row, initial_price: Array) -> TradeTape:
     del row, initial_price
-    k = max(p.sparse_last, BUCKETS)   # every trade may sit in a row of its own
+    k = max(p.sparse_last, p.tape)   # every trade may sit in a row of its own
     zeros = jnp.zeros((k + 1,), jnp.float64)
     return TradeTape(zeros, zeros, zeros - jnp.inf)
 

@@ -1,8 +1,8 @@
 """Price limits: trade.xyz discovery bounds, OKX limits, bands.
 
 Formula   discovery_bounds  reference·(1 ± b); oracle ≥ reference·(1 + b·t) re-anchors reference ← reference·(1 + b),
-                            mirrored below, at most max_resets times per direction; then the bound is a hard cap
-          external_band     live external price·(1 ± b)
+                            mirrored below, at most max_resets times per direction; then the bound is a hard cap;
+                            anchor external: a fresh external price P sets reference ← P and the counters to 0
           okx_limits        first minutes I·(1 ± X); then High = min{max[I, I(1+Y) + A], I(1+Z)},
                             Low = max{min[I, I(1−Y) + A], I(1−Z)}, A = moving average of (mid − index)
           mid_band          MA(mid)·(1 ± band); in the final window index·(1 ± final_band)
@@ -37,7 +37,7 @@ def no_limits(p, state, row, index, previous_index, mid, age):
     return state, index, jnp.zeros_like(index), jnp.full_like(index, jnp.inf)
 
 
-# ---------------------------------------------------------------- trade.xyz before conversion
+# ---------------------------------------------------------------- trade.xyz
 class Discovery(NamedTuple):
     reference: Array   # quote
     up: Array          # float64: resets used upwards
@@ -71,30 +71,29 @@ def _re_anchor(reference, used, direction, p, oracle):
 
 
 def discovery_bounds(p, state, row, index, previous_index, mid, age):
-    """Bounds around a reference that re-anchors on the oracle; may stop the oracle at the hard cap."""
-    del row, previous_index, mid, age
-    reference, up = _re_anchor(state.reference, state.up, 1, p, index)
-    reference, down = _re_anchor(reference, state.down, -1, p, index)
+    """Bounds around a reference that re-anchors on the oracle; may stop the oracle at the hard cap.
+
+    With `anchor: external` all of that concerns rows without a fresh external price; one that has it starts afresh.
+    """
+    del previous_index, mid, age
+    by_external = p.anchor == "external"
+    oracle = jnp.where(row.has_external, state.reference, index) if by_external else index   # the reference triggers nothing
+    reference, up = _re_anchor(state.reference, state.up, 1, p, oracle)
+    reference, down = _re_anchor(reference, state.down, -1, p, oracle)
+    last_up, last_down = up >= p.max_resets, down >= p.max_resets
+    if by_external:
+        reference = jnp.where(row.has_external, row.external * row.index_factor, reference)
+        up, down = jnp.where(row.has_external, 0.0, up), jnp.where(row.has_external, 0.0, down)
+        last_up, last_down = last_up & ~row.has_external, last_down & ~row.has_external
     lower, upper = reference * (1.0 - p.bound), reference * (1.0 + p.bound)
     if p.oracle_stops_at_cap:
-        index = jnp.where(up >= p.max_resets, jnp.minimum(index, upper), index)
-        index = jnp.where(down >= p.max_resets, jnp.maximum(index, lower), index)
+        index = jnp.where(last_up, jnp.minimum(index, upper), index)
+        index = jnp.where(last_down, jnp.maximum(index, lower), index)
     return Discovery(reference, up, down), index, lower, upper
 
 
 def discovery_rescale(state: Discovery, factor: Array) -> Discovery:
     return Discovery(state.reference * factor, state.up, state.down)
-
-
-# ---------------------------------------------------------------- trade.xyz after conversion
-def external_band(p, state, row, index, previous_index, mid, age):
-    """A band around the external price as the venue receives it (its last value between sessions).
-
-    While there never was one (`row.external` 0 or NaN) the index stands in.
-    """
-    del previous_index, mid, age
-    live = jnp.where(row.external > 0.0, row.external * row.index_factor, index)
-    return state, index, live * (1.0 - p.bound), live * (1.0 + p.bound)
 
 
 # ---------------------------------------------------------------- OKX
@@ -118,9 +117,10 @@ def _base(p: Traced, listed: Array, index: Array, previous_index: Array) -> Arra
 
 
 def okx_limits(p, state, row, index, previous_index, mid, age):
-    """Limits by index and mean premium, recomputed each row (the venue's 5 s or 200 ms are shorter than most rows).
+    """Limits by index and mean premium.
 
-    With a self-referential index the reference is the previous row's: a band must not move with the trade it limits.
+    With a self-referential index the reference is the previous row's: a band must not move with the trade it limits. But
+    it moves with the trades of the row: recomputed every few seconds, the limits of a long row compound.
     """
     listed = state.listed | row.listed
     base = _base(p, listed, index, previous_index)
@@ -131,6 +131,11 @@ def okx_limits(p, state, row, index, previous_index, mid, age):
     low = jnp.maximum(jnp.minimum(base, base * (1.0 - p.y) + premium), base * (1.0 - p.z))
     high = jnp.where(opening, base * (1.0 + p.x), high)
     low = jnp.where(opening, base * (1.0 - p.x), low)
+    if p.reference in ("previous_index", "previous_until_listed"):
+        times = jnp.maximum(row.dt / p.recompute, 1.0)
+        if p.reference == "previous_until_listed":
+            times = jnp.where(listed, 1.0, times)
+        low, high = base * (low / base) ** times, base * (high / base) ** times
     return OkxState(window, listed), index, low, high
 
 
@@ -165,7 +170,6 @@ def mid_band_rescale(state: BandState, factor: Array) -> BandState:
 KINDS: dict[str, Rule] = {
     "none": Rule(_nothing, no_limits, unchanged),
     "discovery_bounds": Rule(discovery_init, discovery_bounds, discovery_rescale),
-    "external_band": Rule(_nothing, external_band, unchanged),
     "okx_limits": Rule(okx_init, okx_limits, okx_rescale),
     "mid_band": Rule(mid_band_init, mid_band, mid_band_rescale),
 }

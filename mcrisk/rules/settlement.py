@@ -2,7 +2,8 @@
 
 Formula   all positions close at S; deficits D = Σ max(0, −collateral); fund pays min(D, fund);
           the rest is cut pro rata from positive settlement PnL (fund_then_profit_cut) or stays unpaid (fund_then_venue).
-          S: tick | mean of index / mark / last over the last hour | mean of the mark since launch | last index | mark.
+          S: after conversion the delisting price where the profile has one, else
+          tick | mean of index / mark / last over the last hour | mean of the mark since launch | last index | mark.
 Symbols   S settlement price, D deficits beyond collateral.
 Source    venue-rules.md 1.7, 2 (delisting), 3.1, 3.3, 4.1, 5.1; seed 003, 004; semantics.md 9 (cut: section 14 default).
 Date      2026-11-20
@@ -18,7 +19,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from mcrisk.rules.desk import DUST, Desk, equity, means, note, note_fund, settle_positions
-from mcrisk.rules.types import EXPIRED, Row
+from mcrisk.rules.types import EXPIRED, POST, Market, Row
 
 WAYS = ("tick", "last_hour_index", "last_hour_mark", "last_hour_last", "twap_from_launch", "last_index", "mark", "given")
 
@@ -65,7 +66,7 @@ def start_averages(launch_age: Array, initial_price: Array) -> Averages:
 
 def update_averages(state: Averages, row: Row, index: Array, mark: Array) -> Averages:
     """Each row's value counts over the interval that ends with it."""
-    weight = jnp.where(row.averaging, row.dt, 0.0)
+    weight = row.averaging
     return Averages(
         state.mark_since_launch + mark * row.dt, state.seconds_since_launch + row.dt,
         state.index_hour + index * weight, state.mark_hour + mark * weight, state.last_hour + row.last * weight,
@@ -99,12 +100,15 @@ def price_by(how: str, state: Averages, tick: Array, index: Array, mark: Array, 
     return index if how in ("last_index", "index") else mark
 
 
-def settlement_price(outcomes: Outcomes, expiry: str, state: Averages, row: Row, tick: Array, index: Array, mark: Array) -> Array:
-    """The price a market settles at in this row."""
+def settlement_price(p, outcomes: Outcomes, state: Averages, row: Row, tick: Array, view: Market) -> Array:
+    """The price a market settles at in this row; `view` is how the rules see the row."""
+    index, mark = view.index, view.mark
     way, chosen = drawn(outcomes, row.settle_draw), mark
     for number, name in enumerate(WAYS):
         chosen = jnp.where(way == number, price_by(name, state, tick, index, mark, row.last), chosen)
-    expired = price_by(expiry, state, tick, index, mark, row.last)
+    if p.delisting is not None:
+        chosen = jnp.where(view.phase == POST, price_by(p.delisting, state, tick, index, mark, row.last), chosen)
+    expired = price_by(p.expiry_price, state, tick, index, mark, row.last)
     price = jnp.where(row.settle == EXPIRED, expired, chosen)
     return jnp.where(row.has_settle_price, row.settle_price, price)
 

@@ -61,7 +61,7 @@ class Row(NamedTuple):
     rebase: Scalar          # ratio; 1.0 = none
     halted: Scalar          # bool: in this row nothing trades and nobody is liquidated
     restrike: Scalar        # bool: the book of accounts is re-struck at this row's mark (simulations)
-    averaging: Scalar = False  # bool: within the 3,600 s that end with this market's settlement (any kind of it)
+    averaging: Scalar = 0.0  # seconds of this row within the 3,600 s that end with this market's settlement (any kind of it)
 
 
 class Market(NamedTuple):

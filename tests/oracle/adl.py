@@ -20,16 +20,17 @@ class Bankrupt:
     price: float = 0.0
 
 
-def inventory_trigger(world: World, mark: float, reference: float, now: float, backlog: bool = True) -> bool:
-    """Has the fund fallen far enough, or (`backlog`) does its inventory hang too long or too large?
+def inventory_trigger(world: World, mark: float, reference: float, now: float, offered: dict | None) -> bool:
+    """Has the fund fallen far enough, or (with `offered`) does its inventory hang too long or too large?
 
-    `reference` is the peak or the average of V over the drawdown window. Without `backlog` it is the test before the row's
-    unwinding, with V before the fund helped payers of funding.
+    `reference` is the peak or the average of V over the drawdown window. `offered`: size of each side's lot when the row's
+    unwinding was done (nothing after conversion: a backlog is a matter of pre-market contracts). Without it, it is the test
+    before the row's unwinding, with V before the fund helped payers of funding.
     """
     rule, lots = world.venue.adl, [lot for lot in world.fund.lots.values() if lot.size > 0.0]
     if not lots:
         return False
-    value = world.fund.value(mark) + (0.0 if backlog else world.funding_help)
+    value = world.fund.value(mark) + (world.funding_help if offered is None else 0.0)
     value -= 1e-11 * world.fund.notional(mark)  # equal but for rounding is reached
     if rule.trigger == "fund_empty":
         return rule.scope == "inventory" and value <= 0.0
@@ -37,9 +38,13 @@ def inventory_trigger(world: World, mark: float, reference: float, now: float, b
         return False
     line = (1.0 - rule.drawdown) * reference
     fallen = value <= (line if rule.drawdown_of == "peak" else max(line, rule.drawdown_floor))
-    old = rule.backlog_age > 0.0 and now - min(lot.since for lot in lots) >= rule.backlog_age
-    large = rule.backlog_notional > 0.0 and world.fund.notional(mark) > rule.backlog_notional
-    return fallen or (backlog and (old or large))
+    if offered is None:
+        return fallen
+    left = {side: min(lot.size, offered.get(side, 0.0)) for side, lot in world.fund.lots.items()}
+    waits = [now - world.fund.lots[side].since for side, size in left.items() if size > 0.0]
+    old = rule.backlog_age > 0.0 and max(waits, default=0.0) > rule.backlog_age
+    large = rule.backlog_notional > 0.0 and sum(left.values()) * mark > rule.backlog_notional
+    return fallen or old or large
 
 
 def deleverage(world: World, s: Situation, leftover: list[Account], triggered: bool) -> None:

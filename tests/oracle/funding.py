@@ -22,6 +22,8 @@ class FundingState:
             scale, multiplier = (1.0, rule.multiplier) if rule.scales == "all" else (rule.multiplier, 1.0)
         elif rule.kind == "previous_interval":
             scale, multiplier = 1.0, 1.0
+        elif rule.kind == "flat":  # the usual formula with the premium index set to zero
+            scale, multiplier = 0.0, 1.0
         else:
             return
         self.premium += scale * premium * dt
@@ -31,6 +33,7 @@ class FundingState:
     def close_interval(self, rule: Any) -> float:
         """The rate paid at this boundary; starts the next interval."""
         if rule.kind == "flat":
+            self.premium = self.multiplier = self.weight = 0.0
             return rule.rate
         premium, multiplier = self.premium / self.weight, self.multiplier / self.weight
         self.premium = self.multiplier = self.weight = 0.0

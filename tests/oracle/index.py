@@ -65,7 +65,7 @@ def _impact_ewma(rule: Any, row: Row, previous: float) -> float:
 
 def _mark_ewma(state: IndexState, row: Row, previous_mark: float) -> float:
     rule = state.rule
-    minutes = math.floor(row.time / 60.0) - math.floor((row.time - row.dt) / 60.0)
+    minutes = math.floor(row.utc / 60.0) - math.floor((row.utc - row.dt) / 60.0)
     for _ in range(min(minutes, rule.window_minutes)):
         state.minutes = [previous_mark, *state.minutes[:-1]]
     weights = [math.exp(-i / rule.decay_minutes) for i in range(rule.window_minutes)]
@@ -106,15 +106,19 @@ class Limits:
         if rule.kind == "none":
             return index, 0.0, math.inf
         if rule.kind == "discovery_bounds":
+            if rule.anchor == "external" and row.external is not None:  # an external session: no ratchet, no stop
+                self.reference, self.up, self.down = row.external, 0, 0
+                return index, row.external * (1.0 - rule.bound), row.external * (1.0 + rule.bound)
             return self._discovery(index)
-        if rule.kind == "external_band":
-            centre = limit_index if held is None else held
-            return index, centre * (1.0 - rule.bound), centre * (1.0 + rule.bound)
         if rule.kind == "mid_band":
             mean = self.mean.add(row.mid, row.time, row.dt)
             centre, band = (limit_index, rule.final_band) if row.final_hour else (mean, rule.band)
             return index, centre * (1.0 - band), centre * (1.0 + band)
-        return (index, *self._okx(limit_index, row))
+        low, high = self._okx(limit_index, row)
+        if limit_index is not index:  # the limits follow the trades of a long row, recomputed again and again
+            times = max(1.0, row.dt / rule.recompute)
+            low, high = limit_index * (low / limit_index) ** times, limit_index * (high / limit_index) ** times
+        return index, low, high
 
     def _okx(self, index: float, row: Row) -> tuple[float, float]:
         rule = self.rule

@@ -74,7 +74,8 @@ def ioc_then_fund(world: World, s: Situation) -> list[Account]:
     """Binance: an order limited at the bankruptcy price; the fund takes the rest while it is large enough."""
     rule, below = world.venue.liquidation, s.liquidatable(world)
     fill(world, s, [(a, abs(a.q)) for a in below], floor=True, fee_rate=rule.clearance_fee, fee_to_fund=True)
-    rest = [a for a in below if a.q != 0.0]
+    still = s.liquidatable(world) if rule.stops_when_compliant else below
+    rest = [a for a in below if a.q != 0.0 and a in still]
     wanted = sum(abs(a.q) for a in rest) * s.mark
     room = rule.fund_takes_up_to * max(world.fund.value(s.mark), 0.0) - world.fund.notional(s.mark)
     share = clamp(room / wanted, 0.0, 1.0) if wanted > 0.0 else 0.0

@@ -24,10 +24,11 @@ class MarkState:
             else None
         )
         self.marks = Ema(rule.mark_ema) if rule.kind == "median3" else None
+        self.books = Ema(rule.book_ema) if rule.kind == "median3" else None
         self.trades: list[list[float]] = []  # [time, price, count], oldest first
 
     def rebase(self, ratio: float) -> None:
-        for average in (self.mid, self.basis, self.basis_ema, self.marks):
+        for average in (self.mid, self.basis, self.basis_ema, self.marks, self.books):
             if average:
                 average.rebase(ratio)
         for trade in self.trades:
@@ -62,7 +63,9 @@ class MarkState:
         rule = self.rule
         self.basis_ema.add(row.mid - index, row.dt)
         book = row.last if row.bid is None or row.ask is None else median(row.bid, row.ask, row.last)
-        mark = median(index, index + self.basis_ema.read(row.mid - index), book)
+        self.books.add(book, row.dt)
+        third = index if rule.third == "oracle" else self.books.read(book)
+        mark = median(third, index + self.basis_ema.read(row.mid - index), book)
         cap = rule.cap_over_mark_ema * self.marks.read(math.inf) if rule.cap_over_mark_ema > 0.0 else math.inf
         if rule.bound_first:
             mark = speed_limited(clamp(min(mark, cap), *limits), previous, rule, row.dt)

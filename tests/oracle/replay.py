@@ -74,7 +74,8 @@ class Market:
         if row.converted:
             self.phase = "post"
             self._start_rules(row.time)
-            if self.venue.pre.funding.kind != self.venue.post.funding.kind:
+            kinds = self.venue.pre.funding.kind, self.venue.post.funding.kind
+            if kinds[0] != kinds[1] and kinds != ("flat", "clamped_premium"):
                 self.funding = FundingState()
 
     def _rebase(self, ratio: float) -> None:
@@ -197,7 +198,7 @@ def step(world: World, market: Market, row: Row, reference: Peak | Window) -> tu
         trade(world, market, row, line)  # 5-8 margin to ADL
     if row.settle is not None:  # 9 settlement
         world.counts[row.settle] += 1
-        settle(world, settlement_price(world, row, market.averages))
+        settle(world, settlement_price(world, row, market.averages, market.phase))
     world.end_row(row.utc)  # 10 record
     return premium, rate
 
@@ -207,9 +208,10 @@ def trade(world: World, market: Market, row: Row, reference: float) -> None:
     tiers = Tiers(market.rules.margin, world.venue.contract.contract_size * world.ratio, market.mark)
     prices, left = executable(row, market.order_limits())
     s = Situation(row, market.mark, market.previous_mark, tiers, prices, left)
-    unwind(world, s, fund_may=not inventory_trigger(world, market.mark, reference, row.time, backlog=False))
+    unwind(world, s, fund_may=not inventory_trigger(world, market.mark, reference, row.time, None))
+    offered = {} if market.phase == "post" else {side: lot.size for side, lot in world.fund.lots.items()}
     leftover = liquidate(world, s)
-    deleverage(world, s, leftover, inventory_trigger(world, market.mark, reference, row.time))
+    deleverage(world, s, leftover, inventory_trigger(world, market.mark, reference, row.time, offered))
     pay_deficits(world, [a for a in world.accounts if a.closed_now and not a.keeps_deficit], market.mark, "fund")
 
 

@@ -23,16 +23,19 @@ class Averages:
 
     def mean(self, column: int, seconds: float) -> float:
         now = self.rows[-1][0]
-        used = [row for row in self.rows if row[0] > now - seconds]
-        weight = sum(row[1] for row in used)
-        return sum(row[1] * row[column] for row in used) / weight if weight > 0.0 else self.rows[-1][column]
+        used = [(min(row[1], row[0] - (now - seconds)), row[column]) for row in self.rows if row[0] > now - seconds]
+        weight = sum(dt for dt, _ in used)
+        return sum(dt * value for dt, value in used) / weight if weight > 0.0 else self.rows[-1][column]
 
 
-def settlement_price(world: World, row: Row, averages: Averages) -> float:
+def settlement_price(world: World, row: Row, averages: Averages, phase: str) -> float:
     rules = world.venue.settlement
     if row.settle_price is not None:
         return row.settle_price
-    kind = rules.cancellation[0].price if row.settle == "cancelled" else rules.expiry_price
+    likely = max(rules.cancellation, key=lambda outcome: outcome.probability)
+    kind = likely.price if row.settle == "cancelled" else rules.expiry_price
+    if row.settle == "cancelled" and phase == "post" and rules.delisting is not None:
+        kind = rules.delisting
     world.counts["settled_at_" + kind] += 1
     index, mark, last = 2, 3, 4
     if kind == "tick":

@@ -31,6 +31,7 @@ OKX_LIMITS = {
 }
 BOUNDS = {"kind": "discovery_bounds", "bound": (0.05, 0.3), "trigger": (0.7, 0.95)}
 MEDIAN3 = {"kind": "median3", "ema": (60.0, 600.0)}
+BOOK = {"third": "book_ema", "book_ema": (10.0, 300.0)}
 SPEED = {
     "relayer_step": (0.003, 0.02),
     "relayer_interval": (1.0, 5.0),
@@ -88,7 +89,7 @@ SKELETONS: dict[str, dict[str, Any]] = {
         ),
         (
             {**EXTERNAL, "fallback": "impact_ewma", "tau": (60.0, 3600.0)},
-            {"kind": "external_band", "bound": (0.05, 0.2)},
+            {**BOUNDS, "max_resets": 1, "anchor": "external"},
             {**MEDIAN3, **SPEED},
             {**HL_FUNDING, "premium": "hip3", "multiplier": (0.005, 1.0)},
             WHOLE,
@@ -101,11 +102,11 @@ SKELETONS: dict[str, dict[str, Any]] = {
         (
             {"kind": "mark_ewma", "window_minutes": 30, "decay_minutes": (5.0, 60.0), "cap_multiple": (1.1, 4.0)},
             NONE,
-            {**MEDIAN3, "cap_over_mark_ema": (1.02, 3.0), "mark_ema": (600.0, 28800.0)},
+            {**MEDIAN3, **BOOK, "cap_over_mark_ema": (1.02, 3.0), "mark_ema": (600.0, 28800.0)},
             {**HL_FUNDING, "premium": "impact", "scales": "premium", "multiplier": (0.01, 1.0)},
             MARGINAL,
         ),
-        (EXTERNAL, NONE, MEDIAN3, {**HL_FUNDING, "premium": "impact", "scales": "all"}, MARGINAL),
+        (EXTERNAL, NONE, {**MEDIAN3, **BOOK}, {**HL_FUNDING, "premium": "impact", "scales": "all"}, MARGINAL),
         liquidation={
             "kind": "book_then_backstop",
             "partial_above": "size",
@@ -116,7 +117,7 @@ SKELETONS: dict[str, dict[str, Any]] = {
         },
         backstop={"enabled": True, "loss_capacity": (0.0, 0.05)},
         adl=_adl("negative_equity", "hyperliquid_literal", "previous_mark", difference_to="unpaid"),
-        settlement={"cancellation": "last_hour_mark", "deficits": "fund_then_venue"},
+        settlement={"cancellation": "last_hour_mark", "delisting": "last_hour_index", "deficits": "fund_then_venue"},
     ),
     "okx-futures": _skeleton(
         (
@@ -204,7 +205,7 @@ SKELETONS: dict[str, dict[str, Any]] = {
     "ventuals": _skeleton(
         (
             {"kind": "blend", "external_weight": (0.2, 0.8), "ema": (600.0, 28800.0)},
-            {"kind": "external_band", "bound": (0.05, 0.3), "limits_orders": False},
+            {**BOUNDS, "max_resets": 0, "anchor": "external", "limits_orders": False},
             {
                 "kind": "index_basis",
                 "average": (30.0, 600.0),
@@ -217,7 +218,7 @@ SKELETONS: dict[str, dict[str, Any]] = {
         ),
         (
             EXTERNAL,
-            {"kind": "external_band", "bound": (0.05, 0.3)},
+            {**BOUNDS, "max_resets": 2, "anchor": "external", "oracle_stops_at_cap": False},
             {**MEDIAN3, "bound_first": False, **SPEED},
             HOUR_AGO,
             WHOLE,
@@ -281,7 +282,7 @@ SKELETONS: dict[str, dict[str, Any]] = {
             {**HL_FUNDING, "premium": "impact", "scales": "premium"},
             MARGINAL,
         ),
-        liquidation={"kind": "ioc_then_fund", "fund_takes_up_to": (0.0, 2.0)},
+        liquidation={"kind": "ioc_then_fund", "fund_takes_up_to": (0.0, 2.0), "stops_when_compliant": False},
         adl=_adl("fund_empty", "okx", "mark", difference_to="unpaid", bankruptcy_price_below=(0.0, 0.5)),
         settlement={"cancellation": "tick", "expires_after_listing": (600.0, 7200.0), "expiry_price": "index"},
     ),

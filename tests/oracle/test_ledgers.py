@@ -162,7 +162,19 @@ def test_okx_backlog_by_age():
     result = replay(
         v, path(*[100.0] + [85.0] * 4, depth=[None] + [0.0] * 4), [account("L", 1, 100, 20), account("S", -1, 100, 200)]
     )
-    assert entries(result, "time", "account_id", "event")[1:] == [(180, "S", "adl"), (180, "fund", "adl")]
+    assert entries(result, "time", "account_id", "event")[1:] == [(240, "S", "adl"), (240, "fund", "adl")]
+
+
+def test_okx_backlog_is_what_the_book_was_offered_before_conversion():
+    book = [account("L", 1, 100, 20), account("S", -1, 100, 200)]
+    v = venue(liquidation=OKX, adl={**OKX_ADL, "backlog_notional": 50.0}, fund=FUND)
+    waits = replay(v, path(100.0, 85.0, 85.0, depth=[None, 0.0, 0.0]), book)     # taken over at 60, offered and left at 120
+    assert entries(waits, "time", "event") == [(60, "takeover"), (120, "adl"), (120, "adl")]
+    sold = replay(v, path(100.0, 85.0, 85.0, depth=[None, 0.0, None]), book)     # the book takes it: no backlog
+    assert entries(sold, "time", "event") == [(60, "takeover"), (120, "fund")]
+    converted = replay(v, path(100.0, *[85.0] * 4, external=[100.0] * 5, depth=[None] + [0.0] * 4), book,
+                       [{"time": 60.0, "event": "converted"}])
+    assert "adl" not in [line["event"] for line in converted.ledger]
 
 
 def test_okx_steps_down_tiers_within_a_row_until_safe():

@@ -117,3 +117,64 @@ def test_tradexyz_an_interval_over_conversion_weights_each_sample_with_its_multi
     paid = out.ledger[out.ledger["account_id"] == "L"]
     assert list(paid["time"]) == [start + 3600.0]
     assert float(paid["cash"].iloc[0]) == pytest.approx(-10 * 160.0 * rate, rel=1e-9)
+
+
+@pytest.mark.slow
+def test_binance_who_meets_maintenance_after_the_order_keeps_the_rest(tmp_path):
+    """4,000 at the ask cover part of a short; what is left has its margin, so the fund takes nothing over."""
+    rows = [{"time": 300.0 * k, "last": p, "ask": p, "depth": 4e3, "trades": 30} for k, p in enumerate((100.0, 118.0, 118.0))]
+    book = [account("S", -150, 100, 5000), account("L", 150, 100, 15_000)]
+    covered = 4e3 / 118.0
+    assert 5000 - 150 * 18 < 0.167 * 150 * 118 - 545        # below maintenance of the third tier before the order,
+    left = (150 - covered) * 118.0
+    assert 5000 - 150 * 18 > 0.167 * left - 545             # above it afterwards
+    ledger, _ = told(tmp_path, "binance-premarket", rows, book)
+    same(ledger, [(300.0, "S", "liquidation", covered, 118.0, -covered * 18.0, 0.0, 0.0)])
+    ledger, _ = told(tmp_path, "binance-premarket", rows, book, ("liquidation.stops_when_compliant=false",))
+    assert [line[1:3] for line in ledger] == [("S", "liquidation"), ("S", "takeover"), ("fund", "fund")]
+
+
+@pytest.mark.slow
+def test_tradexyz_between_sessions_the_last_external_price_bounds_mark_and_oracle(tmp_path):
+    rows = [{"time": 60.0 * k, "last": 100.0 if k < 3 else 60.0, "external": 100.0 if 0 < k < 3 else None} for k in range(240)]
+    book = [account("L", 10, 100, 160), account("S", -10, 100, 1e4)]   # a long with zero equity at 84
+    at = {"time": 60.0, "event": "converted"}
+    files = [tmp_path / "prices.csv", tmp_path / "accounts.csv", tmp_path / "events.csv"]
+    for file, data in zip(files, (rows, book, [at]), strict=True):
+        frame(data).to_csv(file, index=False)
+    out = replay("tradexyz-ipop", *files, overrides=("contract.initial_price=130",))
+    assert out.market["upper_limit"].iloc[0] == pytest.approx(130 * 1.3)    # the reference that was asked for
+    assert out.market["mark"].iloc[-1] == pytest.approx(90.0) and out.market["index"].iloc[-1] == pytest.approx(90.0)
+    assert set(out.ledger["event"]) == {"funding"}
+
+
+@pytest.mark.slow
+def test_a_hyperp_delisted_after_conversion_settles_at_the_mean_oracle(tmp_path):
+    rows = [{"time": 600.0 * k, "last": 110.0, "external": 100.0} for k in range(12)]
+    book = [account("L", 1, 110, 300), account("S", -1, 110, 300)]
+    events = [{"time": 600.0, "event": "converted"}, {"time": 6000.0, "event": "cancelled"}]
+    out = replay("hyperliquid-hyperp", frame(rows), frame(book), frame(events))
+    settled = out.ledger[out.ledger["event"] == "settlement"]
+    assert list(settled["price"]) == [100.0, 100.0]
+    before = replay("hyperliquid-hyperp", frame(rows), frame(book), frame(events[1:]))
+    settled = before.ledger[before.ledger["event"] == "settlement"]
+    assert list(settled["price"]) == pytest.approx([110.0, 110.0])
+
+
+@pytest.mark.slow
+def test_okx_future_of_a_company_that_stays_private_settles_at_the_tick(tmp_path):
+    """W-OKX-8 from files; fee 1 % of a notional of 0.1."""
+    rows = [{"time": 60.0 * k, "last": 2.0} for k in range(3)]
+    book = [account("L", 1000, 2, 4000), account("S", -1000, 2, 4000)]
+    out = replay("okx-prelaunch-futures", frame(rows), frame(book), frame([{"time": 120.0, "event": "cancelled"}]))
+    assert list(out.ledger["cash"] + out.ledger["fee"]) == pytest.approx([-1999.9, 1999.9])
+    assert list(out.ledger["fee"]) == pytest.approx([0.001, 0.001])
+
+
+@pytest.mark.slow
+def test_okx_limits_around_the_last_trade_compound_in_a_long_row(tmp_path):
+    """Sixty seconds are twelve recomputations of ±6 % (opening): a fall by half is no limit's business."""
+    rows = [{"time": 60.0 * k, "last": p} for k, p in enumerate((150.0, 150.0, 75.0))]
+    _, market = told(tmp_path, "okx-premarket-perp", rows, [account("L", 1, 150, 150), account("S", -1, 150, 150)])
+    assert list(market["lower_limit"]) == pytest.approx([150 * 0.94, 150 * 0.94**12, 150 * 0.94**12])
+    assert market["mark"].iloc[-1] == pytest.approx(75.0)

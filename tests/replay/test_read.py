@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mcrisk.config.load import load_venue
 from mcrisk.errors import InputError
 from mcrisk.replay.read import read_replay
 from mcrisk.rules.types import CANCELLED, EXPIRED, POST, PRE, TRANSITION, BookSide, Row
@@ -244,12 +245,27 @@ def test_the_final_hour_is_known_before_an_expiry_only(read):
     assert not read(prices, events="time,event\n3601,cancelled\n").row.final_hour.any()
 
 
+def test_an_event_before_the_first_row_acts_in_it(read):
+    data = read("time,last\n0,1\n5,1\n", events="time,event\n-9,listed\n")
+    assert data.row.listed.tolist() == [True, False] and any("before the first row" in remark for remark in data.remarks)
+
+
+def test_the_hour_before_a_settlement_counts_by_the_second(read):
+    data = read("time,last\n0,1\n3000,1\n6000,1\n6600,1\n", events="time,event\n6600,expired\n")
+    assert data.row.averaging.tolist() == [0.0, 0.0, 3000.0, 600.0]
+
+
+def test_of_several_ways_to_settle_the_most_probable_is_taken(read):
+    venue = load_venue("okx-premarket-perp", ())
+    data = read("time,last\n0,1\n5,1\n", events="time,event\n5,cancelled\n", venue=venue)
+    assert data.row.settle_draw[0] > 0.25 and any("last_hour_index" in remark for remark in data.remarks)
+
+
 @pytest.mark.parametrize(
     ("events", "words"),
     [
         ("time,event\n5,listed\n4,converted\n", ("out of order", "line 3")),
         ("time,event\n4,liste\n", ("unknown event 'liste'", "'listed'", "line 2")),
-        ("time,event\n-1,listed\n", ("before the start", "line 2")),
         ("time,event\n99,listed\n", ("after the end", "line 2")),
         ("time,event\n1,rebase\n", ("without its ratio",)),
         ("time,event,ratio\n1,rebase,0\n", ("'ratio'", "line 2")),

@@ -4,13 +4,14 @@ import math
 from dataclasses import dataclass, field
 
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
+from mcrisk.config.load import load_venue
 from mcrisk.config.pricing import (
     BlendIndex,
     ClampedPremiumFunding,
     DiscoveryBounds,
-    ExternalBand,
     ExternalIndex,
     FlatFunding,
     IndexBasisMark,
@@ -25,6 +26,7 @@ from mcrisk.config.pricing import (
     SmoothedFeedIndex,
     TradeMeanMark,
 )
+from mcrisk.replay.drive import with_tape
 from mcrisk.rules import funding, index, mark, price_limits
 from mcrisk.rules.params import traced
 from mcrisk.rules.types import POST, PRE, TRANSITION
@@ -106,6 +108,30 @@ def test_median3_travel_and_bounds():
     close(loose.step(row(time=3.0, dt=3.0, last=90.0), 90.0, lower=99.8), 99.8)
 
 
+def test_median3_of_hyperliquid_has_the_books_own_average_for_a_third():
+    """Minutes at 100, 110, 120 around an oracle of 100: EMA(mid − O) over 150 s, EMA of the book over 30 s, the book itself."""
+    rule = Mark(Median3Mark(kind="median3", third="book_ema"), row(), 100.0)
+    for time, last in ((0.0, 100.0), (30.0, 110.0), (60.0, 120.0)):
+        mark = rule.step(row(time=time, dt=30.0 * (time > 0), last=last), 100.0)
+    basis = (10 * math.exp(-0.2) + 20) / (math.exp(-0.2) + 1)
+    book = (110 * math.exp(-1) + 120) / (math.exp(-1) + 1)
+    assert 100.0 + basis < book < 120.0
+    close(mark, book)
+
+
+def test_a_tape_holds_every_row_of_its_window():
+    """Forty rows in ten seconds: all of their trades count."""
+    model = TradeMeanMark(kind="trade_mean", max_change_per_second=1e6)
+    utc = 1e9 + 0.25 * np.arange(81)
+    venue = load_venue("binance-premarket", ())
+    roomy = with_tape(venue.model_copy(update={"pre": venue.pre.model_copy(update={"mark": model})}), utc).pre.mark
+    assert roomy.tape == 40 and with_tape(venue, utc[::8]).pre.mark == venue.pre.mark
+    rule = Mark(roomy, row(), 100.0)
+    for k in range(81):
+        mark = rule.step(row(time=0.25 * k, dt=0.25 * (k > 0), last=100.0 + k), 100.0)
+    close(mark, 100.0 + sum(range(41, 81)) / 40)
+
+
 def test_travel_time_of_fifty_per_cent():
     rule, ticks = Mark(MEDIAN, row(), 100.0), 0
     while rule.step(row(time=3.0 * (ticks + 1), dt=3.0, last=150.0), 150.0) < 150.0:
@@ -164,10 +190,23 @@ def test_external_falls_back():
     assert hold.step(silent) == 104.0
 
 
+def test_an_external_price_anchors_the_discovery_bounds_anew():
+    rule = Limits(DiscoveryBounds(kind="discovery_bounds", bound=0.1, trigger=0.9, max_resets=1, anchor="external"), 100.0)
+    silent = row(external=100.0, fresh=False)
+    assert rule.step(row(external=200.0), 150.0) == pytest.approx((150.0, 180.0, 220.0))   # an oracle on its way is left alone
+    assert rule.step(silent, 182.0) == pytest.approx((182.0, 162.0, 198.0))                # trigger 200·0.91
+    assert rule.step(silent, 150.0) == pytest.approx((162.0, 162.0, 198.0))                # no reset left: the oracle stops
+    assert rule.step(row(external=150.0), 162.0) == pytest.approx((162.0, 135.0, 165.0))   # counters start again
+    assert rule.step(silent, 136.5) == pytest.approx((136.5, 121.5, 148.5))
+
+
+def test_minutes_of_a_hyperp_are_those_of_the_clock():
+    rule = Index(MarkEwmaIndex(kind="mark_ewma"), row(utc=1_000_000_010.0), 100.0)   # 10 s before a full minute
+    assert rule.step(row(time=9.0, dt=9.0, utc=1_000_000_019.0), previous_mark=200.0) == pytest.approx(100.0)
+    assert rule.step(row(time=10.0, dt=1.0, utc=1_000_000_020.0), previous_mark=200.0) > 100.1
+
+
 def test_bands():
-    band = ExternalBand(kind="external_band", bound=0.1)
-    close(Limits(band, 1.0).step(row(external=50.0), 60.0)[1:], (45.0, 55.0))
-    close(Limits(band, 1.0).step(row(external=float("nan")), 60.0)[1:], (54.0, 66.0))
     close(Limits(MidBand(kind="mid_band"), 1.0).step(row(), 60.0, mid=50.0)[1:], (42.5, 57.5))
     close(Limits(MidBand(kind="mid_band"), 1.0).step(row(final_hour=True), 60.0, mid=50.0)[1:], (57.0, 63.0))
 

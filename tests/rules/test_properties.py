@@ -112,7 +112,7 @@ RING = traced(MarkEwmaIndex(kind="mark_ewma", window_minutes=120, decay_minutes=
 def _hyperp(marks, dt):
     def step(carry, x):
         state, time = carry
-        r = row()._replace(time=time + x[1], dt=x[1])
+        r = row()._replace(time=time + x[1], utc=time + x[1], dt=x[1])
         state, value = index.KINDS["mark_ewma"].update(RING, state, r, _f(0.0), x[0], jnp.int32(0), _f(100.0))
         return (state, time + x[1]), value
 
