@@ -112,7 +112,8 @@ def size_fund(
     sizing.quantile_level(cost_rate, penalty)  # costs that make no sense are refused before anything is read
     if out is not None:
         checks.writable(out)
-    paths = Run.open(run).paths
+    opened = Run.open(run)
+    paths = opened.paths
     names = [str(v) for v in paths["scenario"].values]
     wanted = pick(scenario, names, "--scenario")
     weights = sizing.parse_mixture(mixture) if mixture else None
@@ -133,6 +134,8 @@ def size_fund(
         tables.append(sizing.table(sizes, name))
         curves.append(sizing.curve_table(sizes, name))
         figures |= {f"{name}-{s.name}": sizing.figure(s, name) for s in sizes}
+    interest = {v.name: v.open_interest for v in opened.venues}
+    tables.insert(0, sizing.overview(by_venue, interest))
     text = sizing.answer(by_venue, cost_rate, penalty)
     found = Findings("size-fund", "Size of the insurance fund", text, [*tables, *curves], figures, len(tables))
     conclude(found, out, Answer(as_json, quiet))

@@ -93,8 +93,7 @@ def reverse_stress(
     checks.writable(folder)
     with runner(workers, scheduler) as compute:
         rays = reverse.boundary(study, run, compute)
-    picture = reverse.figure(study, rays)
-    title, figures = study.title or "Reverse stress", {"boundary": picture} if picture else {}
+    title, figures = study.title or "Reverse stress", reverse.figures(study, rays)
     found = Findings("reverse-stress", title, reverse.sentence(study, rays), [reverse.table(study, rays)], figures)
     conclude(found, folder, Answer(as_json, quiet))
 
@@ -162,7 +161,7 @@ def compare_designs(
     checks.writable(folder)
     with runner(workers, scheduler) as compute:
         found = designs.compare(asked, compute)
-    tables = [designs.differences_table(found), *(designs.table(found, s) for s in found.scenarios)]
+    tables = [designs.verdicts_table(found), designs.differences_table(found), *(designs.table(found, s) for s in found.scenarios)]
     text = "\n".join(filter(None, (designs.answer(found), asked.assumption)))
     said = Findings("designs", asked.title or "Venue designs compared", text, tables)
     conclude(said, folder, Answer(as_json, quiet))

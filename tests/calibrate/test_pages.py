@@ -2,10 +2,12 @@
 
 import json
 import math
+from functools import partial
 
 import pytest
 
-from mcrisk.calibrate.output import Findings, Picture, Table, money_range, slug, write_page
+from mcrisk.calibrate.output import Findings, Picture, Table, Verdict, money_range, slug, write_page
+from mcrisk.calibrate.pages import to_html
 from mcrisk.cli.app import execute
 from mcrisk.report.svg import Plot, linear
 from tests.report.browser import Browser, chromium
@@ -46,6 +48,17 @@ def test_numbers_keep_their_values(page):
     assert 'data-v="2.0" data-lo="1.0" data-hi="nan"' in html and "not resolved" in html
     rows = json.loads(json.dumps(findings().as_data()["tables"][0]["rows"]))
     assert list(rows[0].values())[2]["estimate"] == 2.0
+
+
+def test_pictures_of_a_group_share_a_figure_and_a_chapter_stands_behind_the_tables():
+    plot = Plot(linear(0, 1, str), linear(0, 1, str), "x", "y", "name")
+    picture = partial(Picture, str(plot.render()), "title", "What to see.")
+    figures = {f"{group}{k}": picture(group=group, panel=f"panel {k}", chapter="Curves") for group in "AB" for k in range(3)}
+    verdicts = Table("Verdicts", ("what", "word"), (("a", Verdict("worse", "red")), ("b", Verdict("better", "green"))))
+    html = to_html(Findings("toy", "t", "Answer.", [verdicts], figures | {"own": picture(legend=(("bar s0", "low"),))}))
+    assert html.count("<figure>") == 7 and html.count('class="figure"') == 3 and html.count("What to see.") == 3
+    assert html.index('id="figure-toy-own"') < html.index('id="verdicts"') < html.index('id="curves"') < html.index("panel 0")
+    assert '<td class="tone red" data-v="worse">worse</td>' in html and ">low</li>" in html
 
 
 @pytest.mark.skipif(chromium() is None, reason="no Chromium installed")
