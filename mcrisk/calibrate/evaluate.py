@@ -61,10 +61,12 @@ def evaluate(task: Job) -> Outcome:
     from mcrisk.engine.simulate import book_of, prepare, run_block
 
     config = task.config
-    if config.variance_reduction.active:
+    if config.variance_reduction.asked:
+        weighted = config.variance_reduction.active
         raise InputError(
-            "this run draws weighted paths", "variance_reduction", "decisions compare candidates path by path on common "
-            "draws, whose paths must count alike", "leave variance_reduction out of the run that is studied",
+            "this run draws weighted paths" if weighted else "this run has a control variate", "variance_reduction",
+            "decisions compare candidates path by path on common draws, whose paths must count alike",
+            "leave variance_reduction out of the run that is studied",
         )  # fmt: skip
     venue, scenario = config.venues[0], config.scenarios[0]
     values = run_block(prepare(config, venue.name, scenario.name), 0, task.paths).paths

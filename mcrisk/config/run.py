@@ -173,7 +173,12 @@ class RunConfig(Model):
         jumps, laws = self.variance_reduction.jumps, {market.prices.jumps.law for market in self.markets}
         if jumps is not None and jumps.stretch > 1.0 and laws != {"kou"}:
             raise ValueError("variance_reduction.jumps.stretch needs Kou jumps on every market; leave it at 1")
-        if self.variance_reduction.active and self.parameters == "bootstrap":
+        if self.variance_reduction.control_variate is not None and len(self.markets) > 1:
+            raise ValueError(
+                f"variance_reduction.control_variate condenses the book of one market, this run has {len(self.markets)}: "
+                "accounts margined over several cannot be merged; leave it out"
+            )
+        if self.variance_reduction.asked and self.parameters == "bootstrap":
             raise ValueError(
                 "variance_reduction and parameters: bootstrap exclude each other: the share of the parameters in a number's "
                 "uncertainty is estimated from paths that count alike"
