@@ -218,6 +218,14 @@ def test_metrics_are_controlled_and_paths_plain(controlled):
         np.testing.assert_array_equal(beside.sel(field=field), alone[field])
 
 
+def test_the_terminal_says_it_too(controlled, capsys):
+    from mcrisk.cli.tables import _print_sampling
+
+    _print_sampling(Run(controlled.tree, "run"))
+    told = capsys.readouterr().out
+    assert "What the control variate gained" in told and "P(ADL)" in told
+
+
 def test_the_table_says_what_was_gained(controlled):
     found = table.table(Run(controlled.tree, "run"))
     assert [c.title for c in found.columns][3:7] == ["ρ²", "fewer paths", "cost of a twin path", "gain"]
@@ -232,6 +240,7 @@ def test_the_table_says_what_was_gained(controlled):
 @pytest.mark.parametrize(("wish", "words"), [
     ("variance_reduction.sampling=sobol", "plainly drawn"), ("variance_reduction.jumps={factor: 3}", "plainly drawn"),
     ("markets=[{name: a, prices: near}, {name: b, prices: far}]", "one market"), ("parameters=bootstrap", "bootstrap"),
+    ("variance_reduction.control_variate.accounts=120", "cannot stand for the 120"),
     ("variance_reduction.control_variate.ratio=1", "1.5"), ("variance_reduction.control_variate.accounts=true", "whole number"),
     ("variance_reduction.control_variate.paths=9", "paths"),
 ])  # fmt: skip
@@ -240,10 +249,12 @@ def test_what_does_not_go_together_is_refused(wish, words):
         config(32, wish)
 
 
-def test_a_book_that_is_no_larger_is_refused_before_anything_is_computed(tmp_path):
-    with pytest.raises(InputError, match="cannot stand for a book of 120"):
-        run(config(32, condensed=120), out=tmp_path / "run.zarr")
-    assert not list(tmp_path.iterdir())
+def test_a_file_that_is_no_larger_is_refused_before_anything_is_computed(tmp_path):
+    rows = [f"a{i},{10 * (-1) ** i},150,900" for i in range(20)]
+    (tmp_path / "book.csv").write_text("\n".join(["account_id,quantity,entry_price,collateral", *rows]) + "\n")
+    with pytest.raises(InputError, match="cannot stand for a book of 20"):
+        run(config(32, f"book.file={tmp_path / 'book.csv'}", condensed=20), out=tmp_path / "run.zarr")
+    assert [file.name for file in tmp_path.iterdir()] == ["book.csv"]
 
 
 def test_decisions_refuse_it():
