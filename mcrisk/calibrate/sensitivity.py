@@ -169,7 +169,6 @@ def tornado_figure(study: Sensitivity, bars: Sequence[Bar]) -> Picture:
         linear(-reach, reach, fmt.points if is_share(study.metric) else (lambda v: shown(float(v)))), Scale(0, count, []),
         f"change of {name_of(study.metric)}", "", f"{study.name}: tornado", 420, 50 * count + 70, left=14,
     )  # fmt: skip
-    plot.front.append(f'<line class="a" x1="{plot.px(0.0)}" x2="{plot.px(0.0)}" y1="{plot.top}" y2="{plot.py(0.0)}"/>')
     for k, bar in enumerate(bars):
         y = count - k - 0.5
         for effect, style, shift in ((bar.at_low, "s0", 0.0), (bar.at_high, "s1", -0.24)):
@@ -177,6 +176,7 @@ def tornado_figure(study: Sensitivity, bars: Sequence[Bar]) -> Picture:
             if effect.resolved:
                 plot.line([effect.lower, effect.upper], [y + shift, y + shift], "w")
         plot.front.append(text_at(plot.left, plot.py(y + 0.25), titles[bar.name], "tick"))
+        plot.line([0.0, 0.0], [y + 0.14, y - 0.38], "w")
     see = "What the number depends on most stands on top; thin lines are 95 % intervals."
     legend = (("bar s0", "input at its low end"), ("bar s1", "input at its high end"))
     return Picture(str(plot.render()), "One input at a time", see, legend)
