@@ -289,8 +289,9 @@ def drawn_twin(work: Workload, accounts: int, paths: int) -> Sample:
 
 def measure(work: Workload, full: Sample, size: int, rows: list[dict], measured: int) -> None:
     """Fill in what the estimator reached, over disjoint replicates."""
-    from mcrisk.risk.control import controlled_mean
+    from mcrisk.risk import control
 
+    targets = {target.name: target for target in control.TARGETS}
     other, each = drawn_twin(work, size, RATIO * measured), measured // REPLICATES
     for row, (_, y, c) in zip(rows, values(full, other), strict=True):
         plain, better = [], []
@@ -299,7 +300,7 @@ def measure(work: Workload, full: Sample, size: int, rows: list[dict], measured:
             mine = y[at : at + each]
             twin_of_it = np.concatenate([c[at : at + each], c[far : far + each * (RATIO - 1)]])
             plain.append(mine.mean())
-            better.append(controlled_mean(mine, twin_of_it).interval.estimate)
+            better.append(control.of_target(targets[row["target"]], mine, twin_of_it).interval.estimate)
         if np.var(better) > 0:
             row["variance_ratio"] = round(float(np.var(plain) / np.var(better)), 2)
             row["gain"] = round(row["variance_ratio"] / (1.0 + row["cost"] * RATIO), 2)
