@@ -71,14 +71,15 @@ TARGETS: tuple[Target, ...] = (
 class Controlled(NamedTuple):
     """A controlled estimate.
 
-    interval: with its 95 % bounds. squared_correlation: ρ² of y and c. coefficient: β, mean over the folds. variance_ratio:
-    variance of the plain mean of the same n paths over that of this estimate. used: False where the plain number stands.
+    interval: with its bounds. squared_correlation: ρ² of y and c. coefficient: β, mean over the folds. fewer_paths: how many
+    times more paths a plain estimate would need for as short an interval, the squared ratio of widths on these n paths; NaN
+    where the plain number stands. used: whether it does not.
     """
 
     interval: Interval
     squared_correlation: float
     coefficient: float
-    variance_ratio: float
+    fewer_paths: float
     used: bool
 
 
@@ -92,7 +93,7 @@ def controlled_mean(y: ArrayLike, c: ArrayLike, level: float = 0.95) -> Controll
     half = float(special.stdtrit(parts.freedom, 0.5 + level / 2)) * math.sqrt(parts.variance)
     estimate = max(parts.estimate, floor)
     ends = Interval(estimate, max(parts.estimate - half, floor), max(parts.estimate + half, floor))
-    return Controlled(ends, parts.squared_correlation, parts.coefficient, parts.ratio, True)
+    return _controlled(ends, intervals.mean(x, level), parts)
 
 
 def controlled_probability(y: ArrayLike, c: ArrayLike, level: float = 0.95) -> Controlled:
@@ -118,7 +119,13 @@ def controlled_probability(y: ArrayLike, c: ArrayLike, level: float = 0.95) -> C
     above = missed if int(((x > 0) & (seen == 0)).sum()) < FEW else 0.0
     below = missed if int(((x == 0) & (seen > 0)).sum()) < FEW else 0.0
     ends = Interval(p, max(min(centre - half, p) - below, 0.0), min(max(centre + half, p) + above, 1.0))
-    return Controlled(ends, parts.squared_correlation, parts.coefficient, parts.ratio, True)
+    return _controlled(ends, intervals.wilson(int(x.sum()), n, level), parts)
+
+
+def _controlled(found: Interval, plain: Interval, parts: _Parts) -> Controlled:
+    width = found.upper - found.lower
+    fewer = ((plain.upper - plain.lower) / width) ** 2 if width > 0 else math.nan
+    return Controlled(found, parts.squared_correlation, parts.coefficient, fewer, True)
 
 
 class _Parts(NamedTuple):
@@ -127,7 +134,6 @@ class _Parts(NamedTuple):
     freedom: float
     coefficient: float
     squared_correlation: float
-    ratio: float  # plain variance over `variance`
 
 
 def _parts(y: Array, c: Array) -> _Parts:
@@ -143,13 +149,13 @@ def _parts(y: Array, c: Array) -> _Parts:
     residual = y - beta * (same - away)  # its mean is the estimate
     estimate, weight = float(residual.mean()), float(beta.mean())
     first, second = float(residual.var(ddof=1)) / n, weight * weight * float(further.var(ddof=1)) / (m - n)
-    variance, plain = first + second, float(y.var(ddof=1)) / n
+    variance = first + second
     spread = y.std() * same.std()
     squared = float(np.mean((y - y.mean()) * (same - same.mean())) / spread) ** 2 if spread > 0 else 0.0
     degrees = (max(_informative(y, same) - 1, 1), max(int((further != 0).sum()) - 1, 1))
     joined = first * first / degrees[0] + second * second / degrees[1]
     freedom = variance * variance / joined if joined > 0 else float(degrees[0])
-    return _Parts(estimate, variance, freedom, weight, squared, plain / variance if variance > 0 else math.nan)
+    return _Parts(estimate, variance, freedom, weight, squared)
 
 
 def coefficients(y: Array, c: Array) -> Array:
@@ -211,13 +217,13 @@ def replace(found: Sequence[Metric], by: dict[str, Controlled], context: Context
     return out
 
 
-def gain(variance_ratio: float, paths: int, twin_paths: int, cost: float) -> float:
-    """How many times less work than plain Monte Carlo for the same interval: variance ratio over the work's ratio.
+def gain(fewer_paths: float, paths: int, twin_paths: int, cost: float) -> float:
+    """How many times less work than plain Monte Carlo for the same interval: `fewer_paths` over the work's ratio.
 
     Args:
         cost: of a path of the twin over one of the run.
     """
-    return variance_ratio / (1.0 + cost * twin_paths / paths)
+    return fewer_paths / (1.0 + cost * twin_paths / paths)
 
 
 def best_gain(squared: float, cost: float) -> tuple[float, float]:

@@ -21,7 +21,7 @@ from mcrisk.runs.session import Engine
 
 BOOK_FIELDS = ("account_id", "quantity", "entry_price", "collateral", "margin_mode", "user_class", "depth_share")
 PARTS = ("estimate", "lower", "upper", "within", "between", "share", "share_lower", "share_upper", "sets")
-CONTROL_PARTS = ("squared_correlation", "coefficient", "variance_ratio", "used")
+CONTROL_PARTS = ("squared_correlation", "coefficient", "fewer_paths", "used")
 CATCH_ALL = 1e6  # the engine's way of writing "open end" of a histogram
 
 
@@ -150,13 +150,13 @@ def control_table(paths: xr.Dataset, beside: xr.Dataset, config: Any) -> xr.Data
         for s in range(paths.sizes["scenario"]):
             found = control.estimates(paths.isel(venue=v, scenario=s).load(), _twin_cell(beside, v, s), context)
             for name, item in found.items():
-                value[v, s, names.index(name)] = (item.squared_correlation, item.coefficient, item.variance_ratio, item.used)
+                value[v, s, names.index(name)] = (item.squared_correlation, item.coefficient, item.fewer_paths, item.used)
     return xr.Dataset(
         {"value": (("venue", "scenario", "metric", "part"), value)},
         {"venue": paths["venue"].values, "scenario": paths["scenario"].values, "metric": names, "part": list(CONTROL_PARTS)},
         {"paths": int(paths.sizes["path"]), "twin_paths": int(beside.sizes["path"]), "twin_accounts": int(beside.attrs["accounts"]),
-         "text": "squared correlation of run and twin; coefficient of the control; variance of the plain number over that of the "
-         "controlled one, at equal paths of the run; used: 1 where /metrics holds the controlled number"},
+         "text": "squared correlation of run and twin; coefficient of the control; how many times more plain paths would give as "
+         "short an interval; used: 1 where /metrics holds the controlled number"},
     )  # fmt: skip
 
 
