@@ -11,6 +11,8 @@ from mcrisk.report import render
 from mcrisk.report.format import NOT_RESOLVED, clean, known
 from mcrisk.report.model import Cell, Column, Figure, Fold, Panel, Section, Table
 
+FROM_DATA = ("backtest", "fit")  # commands that simulate no venue
+
 
 def to_html(found: output.Findings) -> str:
     """One file, nothing loaded from anywhere; the same findings give the same bytes."""
@@ -19,13 +21,15 @@ def to_html(found: output.Findings) -> str:
     first = Section("answer", "The answer", paragraphs=list(map(clean, rest)))
     drawn = _figures(found)  # the numbers of every figure stand in the tables below
     first.blocks += drawn.pop("", [])
-    sections = [first, *(_section(table) for table in found.tables[:main])]
+    sections = [*([first] if first.paragraphs or first.blocks else []), *(_section(table) for table in found.tables[:main])]
     sections += [Section(output.slug(chapter), clean(chapter), blocks=list(figures)) for chapter, figures in drawn.items()]
     if found.tables[main:]:
         folds = [Fold(f"fold-{output.slug(t.title)}", clean(t.title), [clean(t.note)] if t.note else [], [converted(t)])
                  for t in found.tables[main:]]  # fmt: skip
         sections.append(Section("more", "All the numbers", blocks=folds))
     leaf = render.Leaf(f"mcrisk {found.command}: {clean(found.title)}", clean(headline), "", sections)
+    if found.command in FROM_DATA:
+        leaf.footer = "Every number here is estimated from the data that were given; its interval says how little they may tell."
     return render.html("leaf.html.j2", page=leaf)
 
 

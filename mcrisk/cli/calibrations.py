@@ -236,20 +236,22 @@ def fit(
         raise InputError("there is nothing to fit", "fit", None, "give a candle file, or --life-cycle ipo")
     if depth is not None and candles is None:
         raise InputError("order books alone make no model", "--depth", None, "give the candles of the market, too")
-    tables, more, written, uses = [], [], [], []
+    tables, more, written, uses, said = [], [], [], [], []
     if life_cycle is not None:
-        _fit_life_cycle(life_cycle, base_scenario, name, out, (tables, written, uses))
+        _fit_life_cycle(life_cycle, base_scenario, name, out, (tables, written, uses, said))
     if candles is not None:
-        more = _fit_market(candles, depth, open_interest, (base, base_liquidity), name, resamples, out, (tables, written, uses))
-    text = (
-        "The intervals are part of the result: with a few weeks of data or a handful of events they are wide. "
-        f"Use with {' and '.join(uses)}; `parameters: bootstrap` carries the uncertainty into a run."
-    )
+        more = _fit_market(candles, depth, open_interest, (base, base_liquidity), name, resamples, out,
+                           (tables, written, uses, said))  # fmt: skip
+    said += [
+        "The intervals are part of the result: with a few weeks of data or a handful of events they are wide.",
+        f"Use with {' and '.join(uses)}; `parameters: bootstrap` carries the uncertainty into a run.",
+    ]
+    text = "\n".join(said)
     found = Findings("fit", "Fitted models", text, [*tables, *more], main=len(tables))
     conclude(found, out, Answer(as_json, quiet), written)
 
 
-Found = tuple[list["Table"], list[Path], list[str]]  # tables, files, how to use them
+Found = tuple[list["Table"], list[Path], list[str], list[str]]  # tables, files, how to use them, what is said first
 
 
 def _fit_life_cycle(reference: str, base: str, name: str, out: Path, found: Found) -> None:
@@ -262,7 +264,8 @@ def _fit_life_cycle(reference: str, base: str, name: str, out: Path, found: Foun
     posterior = life_cycle.posterior(life_cycle.read_evidence(life_cycle.find(reference)))
     tree = life_cycle.override(posterior, name, base)
     load_model(Scenario, "scenarios", tree)  # what is written can be read
-    tables, written, uses = found
+    tables, written, uses, said = found
+    said.append(life_cycle.headline(posterior))
     tables.append(life_cycle.table(posterior, prior))
     written.append(write_tree(out / "scenarios", tree, name))
     uses.append(f"`scenarios: [{written[-1]}]`")
@@ -287,7 +290,8 @@ def _fit_market(
     prior = load_model(PriceModel, "prices", bases[0])
     book = (books.read_depth(depth), load_model(Liquidity, "liquidity", bases[1])) if depth is not None else None
     fitted = fitting.fit(fitting.read_candles(candles), resamples)
-    tables, written, uses = found
+    tables, written, uses, said = found
+    said.insert(0, fitting.headline(fitted))
     tables += fitting.tables(fitted)
     written.append(write_model(out / "prices", fitting.price_model(fitted, prior, name, candles.name)))
     uses.append(f"`prices: {written[-1]}`")

@@ -61,6 +61,13 @@ def test_pictures_of_a_group_share_a_figure_and_a_chapter_stands_behind_the_tabl
     assert '<td class="tone red" data-v="worse">worse</td>' in html and ">low</li>" in html
 
 
+def test_no_empty_chapter_and_no_word_of_simulation_where_data_were_given():
+    tables = [Table("Tests", ("test", "p"), (("coverage", 0.5),))]
+    made, measured = (to_html(Findings(command, "t", "4 losses.", tables)) for command in ("designs", "backtest"))
+    assert "The answer" not in made + measured and "4 losses." in made and "4 losses." in measured
+    assert "simulated" in made and "simulated" not in measured and "estimated from the data" in measured
+
+
 @pytest.mark.skipif(chromium() is None, reason="no Chromium installed")
 def test_the_page_in_a_browser(page):
     with Browser() as browser:
