@@ -221,24 +221,24 @@ def twins(paths: int) -> list[dict]:
     return rows
 
 
-CELLS = tuple((venue, scenario) for venue in ("kraken-preipo", "okx-preipo-perp", "okx-premarket-perp")
-              for scenario in ("combined", "valuation_reset"))  # fmt: skip
+CELLS = tuple((venue, scenario) for scenario in ("combined", "valuation_reset")
+              for venue in ("kraken-preipo", "okx-premarket-perp", "okx-preipo-perp"))  # fmt: skip
 CONDENSED = (100, 300, 1000, 2000)
-RATIO, REPLICATES = 8, 32
+RATIO, REPLICATES = 8, 16
 
 
-def condensed(accounts: int, paths: int, measured: int) -> list[dict]:
-    """Condensed books of a cell with `accounts` accounts as control variates, one row per cell, size and target.
+def condensed(accounts: int, paths: int, measured: int, cells: tuple[tuple[str, str], ...]) -> list[dict]:
+    """Condensed books of cells with `accounts` accounts as control variates, one row per cell, size and target.
 
-    gain_at_best is what the squared correlation and the cost admit with the best number of twin paths. gain is what the
-    estimator of `mcrisk.risk.control` reached with `RATIO` times as many: variance of the plain mean over its own, over
-    `REPLICATES` disjoint replicates, and divided by the work, 1 + cost · RATIO; so it knows nothing of its own intervals.
-    Measured for the size whose best gains are largest; None for the others.
+    gain_at_best is what the squared correlation and the cost admit with the best number of twin paths. For the size whose best
+    gains are largest, the estimator of `mcrisk.risk.control` with `RATIO` times as many: fewer_paths (squared ratio of the
+    interval's width to the plain one's, on all `measured` paths), gain (the same over the work, 1 + cost · RATIO), and, knowing
+    nothing of intervals, replicate_ratio: variance of the plain mean over its own, over `REPLICATES` disjoint replicates.
     """
     from mcrisk.risk import control
 
     rows = []
-    for venue, scenario in CELLS:
+    for venue, scenario in cells:
         work = Workload("quickstart", venue, scenario, (f"book.accounts={accounts}", "execution.backend=auto"), {}, paths, 0.3)
         full, found = drawn(work, "{}", measured, 1), {}
         for size in CONDENSED:
@@ -251,7 +251,8 @@ def condensed(accounts: int, paths: int, measured: int) -> list[dict]:
                 rows.append({"venue": venue, "scenario": scenario, "accounts": accounts, "condensed": size, "target": name,
                              "paths": paths, "mean": float(x.mean()), "whole_ms_per_path": round(1e3 * full.seconds, 2),
                              "cost": round(cost, 3), "squared_correlation": round(squared, 3), "gain_at_best": round(gain, 2),
-                             "best_ratio": round(ratio, 1), "ratio": RATIO, "variance_ratio": None, "gain": None})  # fmt: skip
+                             "best_ratio": round(ratio, 1), "ratio": RATIO, "measured": measured,
+                             "fewer_paths": None, "gain": None, "replicate_ratio": None})  # fmt: skip
         here = [row for row in rows if (row["venue"], row["scenario"]) == (venue, scenario)]
         best = max(CONDENSED, key=lambda size: np.mean([np.log(r["gain_at_best"]) for r in here if r["condensed"] == size]))
         measure(work, full, best, [row for row in here if row["condensed"] == best], measured)
@@ -301,9 +302,11 @@ def measure(work: Workload, full: Sample, size: int, rows: list[dict], measured:
             twin_of_it = np.concatenate([c[at : at + each], c[far : far + each * (RATIO - 1)]])
             plain.append(mine.mean())
             better.append(control.of_target(targets[row["target"]], mine, twin_of_it).interval.estimate)
-        if np.var(better) > 0:
-            row["variance_ratio"] = round(float(np.var(plain) / np.var(better)), 2)
-            row["gain"] = round(row["variance_ratio"] / (1.0 + row["cost"] * RATIO), 2)
+        whole = control.of_target(targets[row["target"]], y, c)
+        if whole.used:
+            row["fewer_paths"] = round(whole.fewer_paths, 2)
+            row["replicate_ratio"] = round(float(np.var(plain) / np.var(better)), 2)
+            row["gain"] = round(control.gain(whole.fewer_paths, 1, RATIO, row["cost"]), 2)
 
 
 GOAL = {"P(fund lost)": 30.0, "median liquidated": 0.5, "90 % liquidated": 0.5}  # variance ratio to plain Monte Carlo, at least
@@ -352,6 +355,8 @@ def main() -> None:
     arguments.add_argument("--judge", type=Path, metavar="FILE", help="say whether stored figures reach the goals, nothing else")
     arguments.add_argument("--twins", action="store_true", help="measure cheaper twins, nothing else")
     arguments.add_argument("--condensed", action="store_true", help="measure condensed books as control variates, nothing else")
+    arguments.add_argument("--cell", nargs=2, action="append", metavar=("VENUE", "SCENARIO"),
+                           help="with --condensed: these cells, whose rows in --json are replaced")  # fmt: skip
     asked = arguments.parse_args()
     if asked.judge:
         work = json.loads(asked.judge.read_text())["workloads"]["rare-loss"]
@@ -359,8 +364,12 @@ def main() -> None:
         print("\n".join(told))
         sys.exit(any(line.startswith("MISSED") for line in told))
     if asked.twins or asked.condensed:
-        found = {"twins": twins(256)} if asked.twins else {"condensed": condensed(10_000, 1024, 1024 if asked.quick else 4096)}
-        out = {"when": datetime.now(UTC).isoformat(timespec="seconds"), "load": os.getloadavg()[0], **found}
+        cells = tuple(map(tuple, asked.cell or CELLS))
+        there = json.loads(asked.json.read_text()) if asked.cell and asked.json and asked.json.exists() else {}
+        others = [row for row in there.get("condensed", []) if (row["venue"], row["scenario"]) not in cells]
+        rows = twins(256) if asked.twins else others + condensed(10_000, 1024, 1024 if asked.quick else 4096, cells)
+        out = {"when": datetime.now(UTC).isoformat(timespec="seconds"), "load": os.getloadavg()[0],
+               "twins" if asked.twins else "condensed": rows}  # fmt: skip
         if asked.json:
             asked.json.write_text(json.dumps(out, indent=1) + "\n")
         return

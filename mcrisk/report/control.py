@@ -55,7 +55,7 @@ def _row(squared: float, fewer: float, used: bool, cost: float, paths: int, twin
 
 
 def path_cost(run: Run) -> np.ndarray:
-    """[venue, scenario] time of a path of the twin over one of the run: medians over blocks, which compiling does not reach."""
+    """[venue, scenario] time of a path of the twin over one of the run: medians over blocks."""
     blocks = run.group("blocks")
 
     def each(kind: str) -> np.ndarray:

@@ -43,8 +43,17 @@ def prepare(config: Any, venue: str, scenario: str) -> TwinTask:
 def run_block(task: simulate.CellTask | TwinTask, first_path: int, n: int, forced: Any = None) -> simulate.BlockResult:
     """Paths [first_path, first_path + n) of a cell of the run or of its twin."""
     if isinstance(task, TwinTask):
+        _compile(task)
         return simulator(task).block(first_path, n, forced)
+    if task.config.variance_reduction.control_variate is not None and forced is None:
+        _compile(task)
     return simulate.run_block(task, first_path, n, forced)
+
+
+@lru_cache(maxsize=128)
+def _compile(task: simulate.CellTask | TwinTask) -> None:
+    """One path, once per process: whether the twin paid is judged by the time of blocks, which compiling must not enter."""
+    (simulator(task) if isinstance(task, TwinTask) else simulate.simulator(task)).block(0, 1)
 
 
 @lru_cache(maxsize=32)
