@@ -94,3 +94,12 @@ def test_commands_answer_as_json_or_not_at_all(options, tmp_path, capsys):
     data = json.loads(said.out)
     assert data["command"] == "adl-lab" and data["tables"][0]["rows"][0]["policy"] == "OKX"
     assert data["files"][0] == str(tmp_path / "adl-lab.html") and slug("Who pays") == "who-pays"
+
+
+@pytest.mark.skipif(chromium() is None, reason="no Chromium installed")
+def test_long_tables_stay_out_of_print(page):
+    with Browser() as browser:
+        browser.open(page[0], 1050, media="print")
+        shown = "[...document.querySelectorAll('table')].filter(t => t.getBoundingClientRect().height > 0).map(t => t.dataset.name)"
+        assert browser.evaluate(shown) == ["numbers-table"]
+        assert browser.evaluate("getComputedStyle(document.querySelector('#more')).display") == "none"
