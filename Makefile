@@ -18,7 +18,7 @@ run: install
 	echo
 	echo "results: runs/quickstart.zarr (xarray.open_datatree opens it)"
 	echo "report:  runs/quickstart/report.html (open it in a browser; nothing is loaded from the network)"
-	echo "ledgers of the worst paths inside the page (a minute or two): $(BIN)/mcrisk report runs/quickstart.zarr --out runs/quickstart"
+	echo "ledgers of the worst paths inside the page (under a minute on two cores): $(BIN)/mcrisk report runs/quickstart.zarr --out runs/quickstart"
 
 # The committed pages under reports/, from their configurations: a run with its drill-down, a comparison of two
 # funds, and a calibration.

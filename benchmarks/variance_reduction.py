@@ -4,6 +4,7 @@
     python benchmarks/variance_reduction.py --quick
     python benchmarks/variance_reduction.py --judge benchmarks/results/variance-reduction-rare-loss.json   # goals, from a file
     python benchmarks/variance_reduction.py --twins                                             # cheaper twins as control variates
+    python benchmarks/variance_reduction.py --condensed --json benchmarks/results/condensed-twins.json   # condensed books
 
 A ratio of 10 means ten times fewer paths for the same interval. Ratios are of variances over replicates (for a net: over
 its scramblings), at equal numbers of paths, so that the machine's load does not enter; 32 replicates know a ratio to about
@@ -191,10 +192,15 @@ def twin(work: Workload, paths: int) -> dict:
 
 
 TWINS = {"a tenth of the accounts": ("book.accounts=100",), "coarse grid": ("book.accounts=1000", "grid=coarse")}
+CONTROLLED = (
+    "p_fund_depleted", "p_bad_debt", "p_adl", "bad_debt_mean", "fund_loss_mean", "adl_wealth_mean", "liquidated_notional_mean",
+)  # fmt: skip
 
 
 def twins(paths: int) -> list[dict]:
     """Cheaper fidelities of a cell with 1,000 accounts on the same draws: what they explain, cost, and gain at best."""
+    from mcrisk.risk.control import best_gain
+
     rows = []
     for venue in ("kraken-preipo", "okx-preipo-perp"):
         work = Workload("quickstart", venue, "combined", ("execution.backend=auto",), {}, paths, 0.3)
@@ -207,12 +213,100 @@ def twins(paths: int) -> list[dict]:
                                "liquidated": lambda p: p["liquidated_notional"]}.items():  # fmt: skip
                 x, y = of(full.paths), of(other.paths)
                 squared = float(np.corrcoef(x, y)[0, 1] ** 2) if x.std() > 0 and y.std() > 0 else 0.0
-                gain = 1.0 / (np.sqrt(max(0.0, 1.0 - squared)) + np.sqrt(cost * squared)) ** 2
+                gain, ratio = best_gain(squared, cost)
                 rows.append({"venue": venue, "twin": name, "target": target, "paths": paths, "cost": round(cost, 3),
-                             "whole_ms_per_path": round(1e3 * full.seconds, 2),
-                             "squared_correlation": round(squared, 3), "gain_at_best": round(float(gain), 2)})  # fmt: skip
+                             "whole_ms_per_path": round(1e3 * full.seconds, 2), "squared_correlation": round(squared, 3),
+                             "gain_at_best": round(gain, 2), "best_ratio": round(ratio, 1)})  # fmt: skip
                 print(json.dumps(rows[-1]), flush=True)
     return rows
+
+
+CELLS = tuple((venue, scenario) for scenario in ("combined", "valuation_reset")
+              for venue in ("kraken-preipo", "okx-premarket-perp", "okx-preipo-perp"))  # fmt: skip
+CONDENSED = (100, 300, 1000, 2000)
+RATIO, REPLICATES = 8, 16
+
+
+def condensed(accounts: int, paths: int, measured: int, cells: tuple[tuple[str, str], ...]) -> list[dict]:
+    """Condensed books of cells with `accounts` accounts as control variates, one row per cell, size and target.
+
+    gain_at_best is what the squared correlation and the cost admit with the best number of twin paths. For the size whose best
+    gains are largest, the estimator of `mcrisk.risk.control` with `RATIO` times as many: fewer_paths (squared ratio of the
+    interval's width to the plain one's, on all `measured` paths), gain (the same over the work, 1 + cost · RATIO), and, knowing
+    nothing of intervals, replicate_ratio: variance of the plain mean over its own, over `REPLICATES` disjoint replicates.
+    """
+    from mcrisk.risk import control
+
+    rows = []
+    for venue, scenario in cells:
+        work = Workload("quickstart", venue, scenario, (f"book.accounts={accounts}", "execution.backend=auto"), {}, paths, 0.3)
+        full, found = drawn(work, "{}", measured, 1), {}
+        for size in CONDENSED:
+            found[size] = drawn_twin(work, size, paths)
+        for size, other in found.items():
+            cost = other.seconds / full.seconds
+            for name, x, y in values(full, other, paths):
+                squared = float(np.corrcoef(x, y)[0, 1] ** 2) if x.std() > 0 and y.std() > 0 else 0.0
+                gain, ratio = control.best_gain(squared, cost)
+                rows.append({"venue": venue, "scenario": scenario, "accounts": accounts, "condensed": size, "target": name,
+                             "paths": paths, "mean": float(x.mean()), "whole_ms_per_path": round(1e3 * full.seconds, 2),
+                             "cost": round(cost, 3), "squared_correlation": round(squared, 3), "gain_at_best": round(gain, 2),
+                             "best_ratio": round(ratio, 1), "ratio": RATIO, "measured": measured,
+                             "fewer_paths": None, "gain": None, "replicate_ratio": None})  # fmt: skip
+        here = [row for row in rows if (row["venue"], row["scenario"]) == (venue, scenario)]
+        best = max(CONDENSED, key=lambda size: np.mean([np.log(r["gain_at_best"]) for r in here if r["condensed"] == size]))
+        measure(work, full, best, [row for row in here if row["condensed"] == best], measured)
+        print("\n".join(map(json.dumps, here)), flush=True)
+    return rows
+
+
+def values(full: Sample, other: Sample, paths: int | None = None):
+    """Each controlled target's name and its values on the whole book's paths and on the condensed one's."""
+    import xarray as xr
+
+    from mcrisk.risk import control
+    from mcrisk.risk.headline import Context, Reader
+
+    dust = Context(float(full.paths["open_interest"][0])).dust
+    ours, theirs = (Reader(xr.Dataset({k: ("path", v[:paths]) for k, v in one.paths.items()}), dust) for one in (full, other))
+    for target in control.TARGETS:
+        if target.name in CONTROLLED:
+            yield target.name, target.of(ours), target.of(theirs)
+
+
+def drawn_twin(work: Workload, accounts: int, paths: int) -> Sample:
+    """`drawn` with the book condensed to so many accounts."""
+    from mcrisk.config.load import load_config
+    from mcrisk.engine import simulate
+    from mcrisk.runs import twin as runs_twin
+
+    config = load_config(work.config, [*work.overrides, "execution.lane_paths=64", "execution.block_paths=64"])
+    sim = runs_twin.simulator(runs_twin.TwinTask(simulate.prepare(config, work.venue, work.scenario), accounts))
+    sim.block(0, 64)  # compiles
+    start = time.process_time()
+    found = sim.block(0, paths)
+    return Sample(found.paths, np.zeros(paths, int), (time.process_time() - start) / paths)
+
+
+def measure(work: Workload, full: Sample, size: int, rows: list[dict], measured: int) -> None:
+    """Fill in what the estimator reached, over disjoint replicates."""
+    from mcrisk.risk import control
+
+    targets = {target.name: target for target in control.TARGETS}
+    other, each = drawn_twin(work, size, RATIO * measured), measured // REPLICATES
+    for row, (_, y, c) in zip(rows, values(full, other), strict=True):
+        plain, better = [], []
+        for k in range(REPLICATES):
+            at, far = k * each, measured + k * each * (RATIO - 1)
+            mine = y[at : at + each]
+            twin_of_it = np.concatenate([c[at : at + each], c[far : far + each * (RATIO - 1)]])
+            plain.append(mine.mean())
+            better.append(control.of_target(targets[row["target"]], mine, twin_of_it).interval.estimate)
+        whole = control.of_target(targets[row["target"]], y, c)
+        if whole.used:
+            row["fewer_paths"] = round(whole.fewer_paths, 2)
+            row["replicate_ratio"] = round(float(np.var(plain) / np.var(better)), 2)
+            row["gain"] = round(control.gain(whole.fewer_paths, 1, RATIO, row["cost"]), 2)
 
 
 GOAL = {"P(fund lost)": 30.0, "median liquidated": 0.5, "90 % liquidated": 0.5}  # variance ratio to plain Monte Carlo, at least
@@ -260,14 +354,22 @@ def main() -> None:
     arguments.add_argument("--json", type=Path, help="where to write the figures")
     arguments.add_argument("--judge", type=Path, metavar="FILE", help="say whether stored figures reach the goals, nothing else")
     arguments.add_argument("--twins", action="store_true", help="measure cheaper twins, nothing else")
+    arguments.add_argument("--condensed", action="store_true", help="measure condensed books as control variates, nothing else")
+    arguments.add_argument("--cell", nargs=2, action="append", metavar=("VENUE", "SCENARIO"),
+                           help="with --condensed: these cells, whose rows in --json are replaced")  # fmt: skip
     asked = arguments.parse_args()
     if asked.judge:
         work = json.loads(asked.judge.read_text())["workloads"]["rare-loss"]
         told = judge(work["rows"], shipped(work))
         print("\n".join(told))
         sys.exit(any(line.startswith("MISSED") for line in told))
-    if asked.twins:
-        out = {"when": datetime.now(UTC).isoformat(timespec="seconds"), "load": os.getloadavg()[0], "twins": twins(256)}
+    if asked.twins or asked.condensed:
+        cells = tuple(map(tuple, asked.cell or CELLS))
+        there = json.loads(asked.json.read_text()) if asked.cell and asked.json and asked.json.exists() else {}
+        others = [row for row in there.get("condensed", []) if (row["venue"], row["scenario"]) not in cells]
+        rows = twins(256) if asked.twins else others + condensed(10_000, 1024, 1024 if asked.quick else 4096, cells)
+        out = {"when": datetime.now(UTC).isoformat(timespec="seconds"), "load": os.getloadavg()[0],
+               "twins" if asked.twins else "condensed": rows}  # fmt: skip
         if asked.json:
             asked.json.write_text(json.dumps(out, indent=1) + "\n")
         return

@@ -161,21 +161,21 @@ def _most_saved(outcome: Outcome, book: Book, lot: float, cap: float) -> float:
 
 def tables(outcomes: list[Outcome]) -> list[Table]:
     """Who pays, and what is left; one row per policy."""
-    paying = ("policy", "acts on", "wealth taken", "overshoot", "unpaid", "winners hit", "Gini", "top-10 share",
-              "largest haircut", "saved by splitting")  # fmt: skip
+    paying = ("policy", "acts on", "wealth taken, quote", "overshoot, quote", "unpaid, quote", "winners hit", "Gini",
+              "top-10 share", "largest haircut", "saved by splitting")  # fmt: skip
     who = tuple(
         (name_of(o), "profit" if o.allocation.policy in WEALTH_POLICIES else "contracts", o.taken, o.overshoot,
          o.unpaid, _percent(o.share_hit), o.gini, _percent(o.top10), _percent(o.largest_haircut), _percent(o.split_saving))
         for o in outcomes
     )  # fmt: skip
-    leaving = ("policy", "notional closed", "contracts unmatched", "leverage, 99 %", "leverage, largest",
-               "next hour's deficit")  # fmt: skip
+    leaving = ("policy", "notional closed, quote", "contracts unmatched", "leverage, 99 %", "leverage, largest",
+               "next hour's deficit, quote")  # fmt: skip
     left = tuple(
         (name_of(o), o.closed, o.allocation.unmatched, o.leverage_99, o.leverage_max, o.next_hour)
         for o in outcomes
     )
     return [
-        Table("Who pays", paying, who, "Quote currency and shares. Wealth is measured against the mark. Contract "
+        Table("Who pays", paying, who, "Wealth is measured against the mark. Contract "
               "policies always take the whole deficit, so what the fund could have paid is overshoot. Saved by splitting: "
               "the most that a hard-hit winner saves of what it gives by holding its position in two accounts."),
         Table("What is left", leaving, left, "Of the solvent accounts opposite the bankrupt ones. Next hour: expected "
@@ -199,7 +199,7 @@ def answer(outcomes: list[Outcome]) -> str:
     few = min(outcomes, key=lambda o: o.share_hit)
     calm = min(outcomes, key=lambda o: (o.next_hour, o.leverage_max))
     lines = [
-        f"Winners must give {shown(outcomes[0].budget)}. The winner hit hardest loses least under {name_of(mild)} "
+        f"Winners must give {shown(outcomes[0].budget)} quote. The winner hit hardest loses least under {name_of(mild)} "
         f"({fmt.percent(mild.largest_haircut)} of its profit), fewest winners are hit under {name_of(few)} "
         f"({fmt.percent(few.share_hit)}), and the safest book is left by {name_of(calm)} (largest leverage "
         f"{calm.leverage_max:.1f})."

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mcrisk.calibrate.evaluate import Outcome, Runner, job
-from mcrisk.calibrate.output import Table
+from mcrisk.calibrate.output import Table, Verdict
 from mcrisk.calibrate.study import Overrides, answering, at, run_of, says, where_in
-from mcrisk.calibrate.words import change_of, name_of, range_of, text_of
+from mcrisk.calibrate.words import change_of, name_of, range_of, scenario_of, text_of
 from mcrisk.config.load import load_model
 from mcrisk.config.run import RunConfig
 from mcrisk.config.study import DesignComparison
@@ -111,23 +111,36 @@ def table(found: Comparison, scenario: str) -> Table:
     )
     bare = [d for d in found.designs if not found.found[d, scenario].table["fund_size"].estimate > 0]
     note = f" {', '.join(bare)}: no fund, so the first loss counts as its exhaustion." if bare else ""
-    return Table(f"Designs under {scenario}", ("number", *found.designs), rows, f"95 % intervals.{note}")
+    return Table(f"Designs under {scenario_of(scenario)}", ("number", *found.designs), rows, f"95 % intervals.{note}")
 
 
 def differences_table(found: Comparison) -> Table:
     """Every design against the base, paired: one row per design, scenario and metric."""
     rows = tuple(
-        (design, scenario, name_of(metric), change_of(metric, gap := found.difference(design, scenario, metric)), _word(gap))
+        (design, scenario_of(scenario), name_of(metric), change_of(metric, gap), _word(gap))
         for design in found.designs[1:] for scenario in found.scenarios for metric in JUDGED
+        for gap in [found.difference(design, scenario, metric)]
     )  # fmt: skip
     note = f"Design minus {found.designs[0]} on the same paths. All numbers are better when smaller; 95 % intervals."
     return Table("Paired differences", ("design", "scenario", "number", "difference", "verdict"), rows, note)
 
 
-def _word(gap: Interval) -> str:
+def verdicts_table(found: Comparison) -> Table:
+    """What each design is surely better and worse at, at a glance: one row per design and number, one column per scenario."""
+    rows = tuple(
+        (design, name_of(metric), *(_word(found.difference(design, scenario, metric)) for scenario in found.scenarios))
+        for design in found.designs[1:] for metric in JUDGED
+    )  # fmt: skip
+    note = f"Against {found.designs[0]}. Better, worse: the 95 % interval of the paired difference excludes zero."
+    return Table("Better or worse", ("design", "number", *map(scenario_of, found.scenarios)), rows, note)
+
+
+def _word(gap: Interval) -> Verdict:
     if gap.upper < 0:
-        return "better"
-    return "worse" if gap.lower > 0 else "equal" if gap.estimate == gap.lower == gap.upper == 0 else "not resolved"
+        return Verdict("better", "green")
+    if gap.lower > 0:
+        return Verdict("worse", "red")
+    return Verdict("equal" if gap.estimate == gap.lower == gap.upper == 0 else "not resolved")
 
 
 def answer(found: Comparison) -> str:
@@ -155,7 +168,8 @@ def _headline(found: Comparison) -> str:
     for design in found.designs[1:]:
         words = [_word(found.difference(design, s, m)) for s in found.scenarios for m in JUDGED]
         price = _price(found, design, "equity_posted").removeprefix("makes them post ")
-        parts.append(f"{design} is better in {words.count('better')} and worse in {words.count('worse')} of {total}, for {price}")
+        counts = f"better in {words.count('better')} and worse in {words.count('worse')} of {total} numbers"
+        parts.append(f"{design} is {counts}, for {price}")
     return f"Against {found.designs[0]} on the same paths, {'; '.join(parts)}."
 
 
@@ -168,4 +182,4 @@ def _price(found: Comparison, design: str, metric: str) -> str:
 
 
 def _where(places: Sequence[str], scenarios: Sequence[str]) -> str:
-    return "everywhere" if len(places) == len(scenarios) else ", ".join(places)
+    return "everywhere" if len(places) == len(scenarios) else ", ".join(map(scenario_of, places))

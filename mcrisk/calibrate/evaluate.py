@@ -61,10 +61,12 @@ def evaluate(task: Job) -> Outcome:
     from mcrisk.engine.simulate import book_of, prepare, run_block
 
     config = task.config
-    if config.variance_reduction.active:
+    if config.variance_reduction.asked:
+        weighted = config.variance_reduction.active
         raise InputError(
-            "this run draws weighted paths", "variance_reduction", "decisions compare candidates path by path on common "
-            "draws, whose paths must count alike", "leave variance_reduction out of the run that is studied",
+            "this run draws weighted paths" if weighted else "this run has a control variate", "variance_reduction",
+            "decisions compare candidates path by path on common draws, whose paths must count alike",
+            "leave variance_reduction out of the run that is studied",
         )  # fmt: skip
     venue, scenario = config.venues[0], config.scenarios[0]
     values = run_block(prepare(config, venue.name, scenario.name), 0, task.paths).paths
@@ -126,28 +128,38 @@ OWN = (*_CERTAIN, "winners_haircut_mean", "avoidable_liquidation", "fund_pnl_mea
 
 
 @contextmanager
-def runner(workers: int, scheduler: str | None = None) -> Iterator[Runner]:
+def runner(workers: int, scheduler: str | None = None, heard: Callable[[], None] = lambda: None) -> Iterator[Runner]:
     """How jobs are computed: here, on `workers` dask processes, or on the cluster at the address `scheduler`.
+
+    `heard` is called after every job, on a cluster from another thread.
 
     Results do not depend on it: the backend is the one found here, wherever a job runs.
     Raises InputError when the cluster cannot be reached, RunFailed when it loses a job.
     """
     if workers <= 1 and scheduler is None:
-        yield lambda jobs: [evaluate(task) for task in jobs]
+        yield lambda jobs: [_heard(evaluate(task), heard) for task in jobs]
         return
     from mcrisk.runs.execute import Crew
 
     with Crew(workers, scheduler) as crew:
-        yield lambda jobs: _on_cluster(crew, workers, jobs)
+        yield lambda jobs: _on_cluster(crew, workers, jobs, heard)
 
 
-def _on_cluster(crew: Any, workers: int, jobs: Sequence[Job]) -> list[Outcome]:
+def _heard(outcome: Outcome, heard: Callable[[], None]) -> Outcome:
+    heard()
+    return outcome
+
+
+def _on_cluster(crew: Any, workers: int, jobs: Sequence[Job], heard: Callable[[], None]) -> list[Outcome]:
     from distributed.client import FutureCancelledError
     from distributed.scheduler import KilledWorker
 
     client, _ = crew.ready(workers)
     try:
-        return client.gather(client.map(evaluate, [_pinned(task) for task in jobs], pure=False, retries=1))
+        futures = client.map(evaluate, [_pinned(task) for task in jobs], pure=False, retries=1)
+        for future in futures:
+            future.add_done_callback(lambda _: heard())
+        return client.gather(futures)
     except (KilledWorker, FutureCancelledError, OSError) as error:
         raise RunFailed(
             f"the cluster lost an evaluation: {type(error).__name__}", None, str(error)[:200],

@@ -21,6 +21,7 @@ from mcrisk.calibrate.history import numbers, read_frame
 from mcrisk.calibrate.output import Table
 from mcrisk.config.prices import PriceModel
 from mcrisk.errors import InputError
+from mcrisk.report import format as fmt
 from mcrisk.risk.intervals import NAN, Interval
 
 Array = NDArray[np.float64]
@@ -226,6 +227,16 @@ def price_model(found: Fit, base: PriceModel, name: str, source: str) -> PriceMo
     notes += [n.model_dump() for n in base.provenance if n.field not in fitted and n.field != "volatility"]
     tree = base.model_dump() | {"name": name, "volatility": volatility, "jumps": jumps, "basis": basis, "draws": sets}
     return PriceModel.model_validate(tree | {"provenance": notes})
+
+
+def headline(found: Fit) -> str:
+    """What the candles say, with 95 % intervals."""
+    (vol, low, high), jumps = (tuple(map(fmt.percent, found.values["volatility"])), found.values["per_year"])
+    seen = sum(side.count for side in found.jumps)
+    often = f"about {fmt.number(jumps.estimate)} jumps a year [{fmt.number(jumps.lower)}, {fmt.number(jumps.upper)}]"
+    days = len(found.candles.close) * found.candles.dt / 86400.0
+    swings = f"a volatility of {vol} a year [{low}, {high}]"
+    return f"{fmt.number(days)} days of candles give {swings} and {often}, of which {seen} were seen."
 
 
 def tables(found: Fit) -> list[Table]:

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mcrisk.calibrate.output import Picture, Table, money_range, shown
+from mcrisk.calibrate.output import Picture, Range, Table, certain, money_range
+from mcrisk.calibrate.words import range_of, scenario_of
 from mcrisk.errors import InputError
 from mcrisk.report import format as fmt
 from mcrisk.report.svg import Plot, linear
@@ -76,7 +77,7 @@ def size_fund(
     else:
         need, wanted = of.quantile(d, q), paths_needed(q, level)
         short = isinstance(of, Plain) and d.size < wanted
-        note = f"an upper bound at {q:.3%} takes {wanted:,} paths, there are {d.size:,}" if short else ""
+        note = f"an upper bound at {_level(q)} takes {wanted:,} paths, there are {d.size:,}" if short else ""
     ends = [value for value in (need.estimate, need.upper, present) if math.isfinite(value)]
     top = 1.25 * max([*ends, float(np.quantile(d, 0.99))]) or 1.0
     funds = np.unique(np.concatenate([np.linspace(0.0, top, _CURVE), ends]))
@@ -146,24 +147,49 @@ def parse_mixture(text: str) -> dict[str, float]:
 
 def answer(found: Mapping[str, list[FundSize]], cost_rate: float, penalty: float) -> str:
     """Per venue the scenario that asks for the largest fund; then what is meant by it."""
-    parts = []
-    for venue, sizes in found.items():
-        most = max(sizes, key=lambda s: s.need.estimate)
-        now = f", now {fmt.money(most.present)}" if math.isfinite(most.present) else ""
-        parts.append(f"{venue} {fmt.money(most.need.estimate)} (under {most.name}{now})")
+    most = {venue: max(sizes, key=lambda s: s.need.estimate) for venue, sizes in found.items()}
+    head = "The cheapest fund, in the scenario that asks for most: "
+    head += "; ".join(_told(venue, size) for venue, size in most.items()) + "."
+    if len(most) > 2:
+        short = [venue for venue, size in most.items() if size.present < size.need.estimate]
+        far = max(short or most, key=lambda venue: most[venue].need.estimate - most[venue].present)
+        head = (f"{len(short)} of {len(most)} venues hold less than the cheapest fund of the scenario that asks for most; "
+                f"furthest from it in money is {_told(far, most[far])}.")  # fmt: skip
     return (
-        f"The cheapest fund, in the scenario that asks for most: {'; '.join(parts)}.\n"
-        f"It covers the deficit on {quantile_level(cost_rate, penalty):.3%} of paths (1 − {cost_rate:g}/{penalty:g}). Deficit: the "
-        "fund that would have paid everything on a path, so that nobody was auto-deleveraged, cut or left unpaid. Judge by the "
-        "upper end of the interval. The deficit was measured with the present fund in place."
+        f"{head}\n"
+        f"The cheapest fund covers the deficit on {_level(quantile_level(cost_rate, penalty))} of paths (1 − {cost_rate:g}/"
+        f"{penalty:g}). Deficit: the fund that would have paid everything on a path, so that nobody was auto-deleveraged, cut or "
+        "left unpaid. Judge by the upper end of the interval. The deficit was measured with the present fund in place."
     )
+
+
+def _told(venue: str, size: FundSize) -> str:
+    now = f", now {fmt.money(size.present)}" if math.isfinite(size.present) else ""
+    return f"{venue} {fmt.money(size.need.estimate)} quote (under {scenario_of(size.name)}{now})"
+
+
+def _level(q: float) -> str:
+    return f"{100 * q:.6g} %"
+
+
+def overview(found: Mapping[str, list[FundSize]], open_interest: Mapping[str, float]) -> Table:
+    """One row per venue: the scenario that asks for most, its cheapest fund in quote and of open interest, the fund now."""
+    rows = []
+    for venue, sizes in found.items():
+        most, interest = max(sizes, key=lambda s: s.need.estimate), open_interest[venue]
+        share = Range(range_of("fund_size", Interval(*(end / interest for end in most.need))), [e / interest for e in most.need])
+        now = certain(fmt.percent(most.present / interest), most.present / interest)
+        rows.append((venue, scenario_of(most.name), money_range(*most.need), share, float(most.present), now))
+    columns = ("venue", "scenario that asks for most", "cheapest fund, quote [95 %]", "of open interest [95 %]", "fund now, quote",
+               "of open interest")  # fmt: skip
+    return Table("Cheapest fund by venue", columns, tuple(rows), "Judge by the upper end of the interval.")
 
 
 def table(sizes: list[FundSize], venue: str) -> Table:
     """One row per scenario or mixture of one venue."""
     rows = tuple(
-        (s.name, s.paths, money_range(*s.need), money_range(*s.cost), shown(float(s.present)),
-         money_range(*s.present_cost), s.shortfall_probability, s.note)
+        (s.name, s.paths, money_range(*s.need), money_range(*s.cost), float(s.present),
+         money_range(*s.present_cost), certain(fmt.percent(s.shortfall_probability), s.shortfall_probability), s.note)
         for s in sizes
     )  # fmt: skip
     columns = ("scenario", "paths", "cheapest fund [95 %]", "its cost [95 %]", "fund now", "cost now [95 %]",
@@ -183,12 +209,14 @@ def figure(size: FundSize, venue: str) -> Picture:
     tops = [v for v in (*cost, *high) if math.isfinite(v)]
     plot = Plot(
         linear(0.0, float(fund[-1]), fmt.money), linear(0.0, max(*tops, 1e-9), fmt.money), "fund, quote",
-        "expected cost, quote", f"{venue}, {size.name}: cost of a fund", width=460,
+        "expected cost, quote", f"{venue}, {size.name}: cost of a fund", width=400, left=72,
     )  # fmt: skip
     plot.band(fund, low, high, "s0")
     plot.line(fund, cost, "s0")
     plot.vertical(size.need.estimate, "cheapest", "s2")
     if math.isfinite(size.present):
         plot.vertical(size.present, "now", "s1", row=1)
-    see = "The lowest point of the curve is the cheapest fund; to its left losses cost more, to its right capital does."
-    return Picture(str(plot.render()), f"{venue}, {size.name}: cost of a fund", see)
+    see = ("The lowest point of the curve is the cheapest fund; to its left losses cost more, to its right capital does. "
+           "The band ends where the sample is too short for an upper bound.")  # fmt: skip
+    name, chapter = scenario_of(size.name), "What a fund costs"
+    return Picture(str(plot.render()), f"{venue}, {name}: cost of a fund", see, group=venue, panel=name, chapter=chapter)

@@ -10,9 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mcrisk.calibrate import backtest as tests
-from mcrisk.calibrate.output import Table
+from mcrisk.calibrate.output import Table, certain
 from mcrisk.config.catalog import suggest
 from mcrisk.errors import InputError
+from mcrisk.report import format as fmt
 
 _MARGIN_NAMES = ("margin", "var")
 _REJECT = 0.05
@@ -122,7 +123,7 @@ def backtest(history: History, level: float) -> tuple[list[Table], str]:
         verdict = "rejected" if worst < _REJECT else "not rejected"
         rows.append(("expected shortfall (Acerbi–Szekely Z2)", es.z2, worst, verdict))
     measured = Table(
-        f"Tests at {level:.4g}", ("test", "statistic", "p-value", "at 5 %"), tuple(rows),
+        f"Tests at {100 * level:.5g} %", ("test", "statistic", "p-value", "at 5 %"), tuple(rows),
         "p-values of likelihood ratios are asymptotic. Z2: the larger of the p-values under an exponential and a heavy "
         "tail with the stated VaR and ES; only too large losses count against the model.",
     )  # fmt: skip
@@ -133,9 +134,10 @@ def backtest(history: History, level: float) -> tuple[list[Table], str]:
           light.multiplier if light.multiplier is not None else "only for 250 days at 99 %"),),
     )  # fmt: skip
     text = (
-        f"{exceptions} losses beyond margin in {days} days, {days * p:.3g} expected: {light.zone} zone. "
-        f"Power is limited: with {days} days a true exception rate of {2 * p:.2%} instead of {p:.2%} is detected by "
-        f"the coverage test with probability {_power(days, p, 2 * p):.0%}."
+        f"{exceptions} losses beyond margin in {days} days, {days * p:.3g} expected: {light.zone} zone, coverage "
+        f"{rows[0][-1]}.\n"
+        f"Power is limited: with {days} days a true exception rate of {fmt.percent(2 * p)} instead of {fmt.percent(p)} is "
+        f"detected by the coverage test with probability {fmt.percent(_power(days, p, 2 * p))}."
     )
     return [measured, zone, _swings(history)], text
 
@@ -153,7 +155,9 @@ def _power(days: int, p: float, true: float) -> float:
 def _swings(history: History) -> Table:
     swing = tests.procyclicality(history.margin)
     rows = [("largest over smallest margin", swing.peak_to_trough), ("largest over mean margin", swing.peak_over_mean)]
-    rows += [(f"largest rise within {n} day(s), fraction", rise) for n, rise in swing.rises.items()]
+    rows += [
+        (f"largest rise within {n} day{'s' if n > 1 else ''}", certain(fmt.percent(rise), rise)) for n, rise in swing.rises.items()
+    ]
     rows.append(("standard deviation of daily log changes", swing.volatility))
     note = "Through the cycle and short horizon; comparable between models only on the same constant portfolio."
     return Table("Procyclicality of margin", ("measure", "value"), tuple(rows), note)

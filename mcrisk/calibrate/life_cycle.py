@@ -29,6 +29,7 @@ from mcrisk.calibrate.output import Table
 from mcrisk.config import catalog
 from mcrisk.config.scenario import Scenario
 from mcrisk.errors import InputError
+from mcrisk.report import format as fmt
 from mcrisk.risk.intervals import Interval
 
 Array = NDArray[np.float64]
@@ -271,6 +272,15 @@ def _note(found: Posterior, key: str, field: str) -> dict[str, Any]:
     ends = [float(f"{x:.6g}") for x in found.interval(key)[1:]]
     return {"field": field, "source": sources(found, key), "marker": "calibrated", "assumption": assumption, "range": ends,
             "note": note}  # fmt: skip
+
+
+def headline(found: Posterior) -> str:
+    """The two chances that matter most, with their 95 % intervals."""
+    parts = []
+    for key, what in (("delay", "a delay"), ("cancel", "a cancellation")):
+        chance, low, high = (fmt.percent(end) for end in found.interval(key))
+        parts.append(f"{what} with probability {chance} [{low}, {high}]")
+    return f"Within 30 days {' and '.join(parts)}."
 
 
 def table(found: Posterior, prior: Scenario) -> Table:

@@ -18,8 +18,10 @@ svg { background: #fff; font: 11px system-ui, "Helvetica Neue", Arial, "Liberati
 text { fill: #333; } .tick, .note, .value { font-size: 10px; } .axis { font-size: 11px; }
 .l { fill: none; stroke-width: 1.8; } .g { stroke: #e8eaed; } .a { stroke: #777; } .v { stroke-dasharray: 3 3; stroke: #777; }
 .l.s0, .v.s0 { stroke: #0072b2; } .l.s5 { stroke: #d55e00; } .l.s1, .v.s1 { stroke: #c98500; } .l.s2, .v.s2 { stroke: #008a65; }
-.l.s3, .v.s3 { stroke: #b5578f; } .r.s0, .b.s0 { fill: #0072b2; } .r.s1, .b.s1 { fill: #c98500; }
-.r.s2, .b.s2 { fill: #008a65; } .r.s3 { fill: #b5578f; } .b { opacity: .18; } .bad { fill: #b23a08; } .q { fill: #59636d; }
+.l.s3, .v.s3 { stroke: #b5578f; } .l.w { stroke: #333; stroke-width: 1.2; }
+.r.s0, .b.s0 { fill: #0072b2; } .r.s1, .b.s1 { fill: #c98500; }
+.r.s2, .b.s2 { fill: #008a65; } .r.s3 { fill: #b5578f; } .b.s5 { fill: #d55e00; }
+.b { opacity: .18; } .bad { fill: #b23a08; } .q { fill: #59636d; }
 </style>"""
 
 
@@ -45,13 +47,32 @@ def certain(text: str, value: float) -> Range:
     return Range(text, (value, value, value))
 
 
+class Verdict(str):
+    """A word that is good (tone green), bad (red) or neither (""), e.g. 'better'."""
+
+    tone: str
+
+    def __new__(cls, text: str, tone: str = "") -> Verdict:
+        made = super().__new__(cls, text)
+        made.tone = tone
+        return made
+
+
 @dataclass(frozen=True)
 class Picture:
-    """One chart: SVG element, title, one sentence that says what to see."""
+    """One chart: SVG element, title, one sentence that says what to see, (style, words) of its colours.
+
+    Pictures of one `group` stand side by side on the page, each under `panel`; with a `chapter` they stand in one of their own,
+    behind the tables, else with the answer.
+    """
 
     svg: str
     title: str
     see: str
+    legend: tuple[tuple[str, str], ...] = ()
+    group: str = ""
+    panel: str = ""
+    chapter: str = ""
 
 
 @dataclass(frozen=True)

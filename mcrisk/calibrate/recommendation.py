@@ -14,7 +14,7 @@ from mcrisk.calibrate import survival
 from mcrisk.calibrate.decision import Check, Decision
 from mcrisk.calibrate.fields import differences, read
 from mcrisk.calibrate.output import Picture, Range, Table, certain, shown
-from mcrisk.calibrate.words import name_of, range_of, text_of
+from mcrisk.calibrate.words import change_of, name_of, range_of, text_of
 from mcrisk.config.study import Calibration, Variable
 from mcrisk.config.venue import Note, Venue
 from mcrisk.report import format as fmt
@@ -182,7 +182,7 @@ def checks_table(decision: Decision) -> Table:
             a, b = check.chosen.table[metric], check.present.table[metric]
             pair = [check.chosen.samples.get(metric), check.present.samples.get(metric)]
             gap = paired_difference(*pair) if pair[0] is not None else Interval(*[a.estimate - b.estimate] * 3)
-            row = (range_of(metric, a), range_of(metric, b), range_of(metric, gap), _verdict(decision, check, metric))
+            row = (range_of(metric, a), range_of(metric, b), change_of(metric, gap), _verdict(decision, check, metric))
             rows.append((check.place, name_of(metric), *row))
     note = "95 % intervals; the difference is paired on common draws. Constraints are judged at the upper end."
     columns = ("where", "number", "recommended", "now", "difference", "limit")

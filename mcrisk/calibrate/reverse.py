@@ -30,6 +30,7 @@ from mcrisk.report.svg import Plot, linear
 from mcrisk.risk.intervals import Interval
 
 Array = NDArray[np.float64]
+_MAPS = 3  # planes drawn
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,10 @@ class Ray:
 
 
 def directions(count: int, more: int) -> list[Array]:
-    """Axes, diagonals of pairs, the main diagonal, and `more` spread evenly; the largest share of each is 1."""
+    """Axes, three rays in the plane of every pair, the main diagonal, and `more` spread evenly; the largest share of each is 1."""
     unit = np.eye(count)
-    found = [*unit, *(a + b for a, b in itertools.combinations(unit, 2))]
+    pairs = list(itertools.combinations(unit, 2))
+    found = [*unit, *(a + b for a, b in pairs), *(p for a, b in pairs for p in (a + 0.5 * b, 0.5 * a + b))]
     if count > 2:
         found.append(np.ones(count))
     if more and count > 1:
@@ -160,26 +162,37 @@ def _end(ray: Ray) -> tuple[float, ...]:
     return ray.shares if ray.breaks else ray.direction
 
 
-def figure(study: ReverseStress, rays: Sequence[Ray]) -> Picture | None:
-    """Map of the boundary over the two inputs in whose plane most rays break; None with one input or no crossing."""
+def figures(study: ReverseStress, rays: Sequence[Ray]) -> dict[str, Picture]:
+    """Maps of the boundary by file stem: the planes of two inputs in which most rays break, three at most."""
     planes = {
         pair: [r for r in rays if r.breaks and not any(d for k, d in enumerate(r.direction) if k not in pair)]
         for pair in itertools.combinations(range(len(study.inputs)), 2)
     }
-    pair = max(planes, key=lambda p: len(planes[p]), default=None)
-    if pair is None or not planes[pair]:
-        return None
+    best = sorted((p for p in planes if len(planes[p]) > 1), key=lambda p: -len(planes[p]))[:_MAPS]
+    return {f"boundary-{study.inputs[a].name}-{study.inputs[b].name}": _map(study, (a, b), planes[a, b]) for a, b in best}
+
+
+def _map(study: ReverseStress, pair: tuple[int, int], rays: Sequence[Ray]) -> Picture:
+    """The boundary in one plane, what lies beyond shaded as far as rays went."""
     x, y = (study.inputs[k] for k in pair)
-    points = [tuple(r.shares[k] for k in pair) for r in planes[pair]]
-    points.sort(key=lambda p: math.atan2(p[1], p[0]))
+    points = sorted(((r.shares[pair[0]], r.shares[pair[1]]) for r in rays), key=lambda p: math.atan2(p[1], p[0]))
     ticks = lambda item: linear(0.0, 1.0, lambda s: str(value_of(item, item.at(s))))  # noqa: E731
-    plot = Plot(ticks(x), ticks(y), title_of(x), title_of(y), f"{study.name}: where the limit breaks", 480, 360, left=92)
+    plot = Plot(ticks(x), ticks(y), title_of(x), title_of(y), f"{study.name}: where the limit breaks", 420, 320, left=76)
+    edge = " ".join(f"{plot.px(a)},{plot.py(b)}" for a, b in (*points, *reversed(_far(points))))
+    plot.shapes.append(f'<polygon class="b s5" points="{edge}"/>')
     plot.line([p[0] for p in points], [p[1] for p in points], "s5")
     for a, b in points:
         plot.shapes.append(f'<circle class="r bad" cx="{plot.px(a)}" cy="{plot.py(b)}" r="4"/>')
     plot.text(0.02, 0.02, "holds", dy=-4)
-    if len(points) > 1:
-        middle = points[len(points) // 2]
-        plot.text(*middle, "broken beyond", dx=8, dy=-6)
-    see = "Towards the lower left the limit holds, beyond the line it breaks. Other inputs stay harmless."
-    return Picture(str(plot.render()), f"Where the limit breaks: {title_of(x)} and {title_of(y)}", see)
+    plot.text(0.98, 0.95, "breaks", anchor="end")
+    see = "Towards the lower left the limit holds, in the shaded area it breaks; all other inputs stay harmless."
+    title = f"{title_of(x)} and {title_of(y)}"
+    return Picture(str(plot.render()), f"Where the limit breaks: {title}", see, group="Where the limit breaks", panel=title)
+
+
+def _far(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Where the rays of the points end on the edge of the map, and its corner where they pass it; same order."""
+    ends = [(a / max(a, b), b / max(a, b)) for a, b in points]
+    corner = [(1.0, 1.0)] if ends[0][0] == 1.0 and ends[-1][1] == 1.0 and (1.0, 1.0) not in ends else []
+    before = [e for e in ends if e[0] == 1.0]
+    return [*before, *corner, *(e for e in ends if e[0] < 1.0)]

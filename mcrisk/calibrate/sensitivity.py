@@ -7,6 +7,7 @@ Source    Saltelli et al. 2010; SALib. Common draws make Y a deterministic funct
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,16 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcrisk.calibrate.evaluate import Job, Outcome, Runner, known_metric
-from mcrisk.calibrate.output import Picture, Table, shown
-from mcrisk.calibrate.words import change_of, is_share, name_of, range_of, text_of, title_of, value_of
+from mcrisk.calibrate.output import Picture, Range, Table, shown
+from mcrisk.calibrate.words import change_of, is_share, name_of, range_of, scenario_of, text_of, title_of, value_of
 from mcrisk.calibrate.world import job_at
 from mcrisk.config.run import RunConfig
 from mcrisk.config.study import Sensitivity
 from mcrisk.report import format as fmt
+from mcrisk.report.format import NOT_RESOLVED
 from mcrisk.report.svg import Plot, Scale, linear, text_at
 from mcrisk.risk.intervals import NAN, Interval, paired_difference
 
 Array = NDArray[np.float64]
+_LETTER, _LONGEST = 7.0, 56  # width of a letter in a wide figure, generously; letters of the longest title drawn
 
 
 @dataclass(frozen=True)
@@ -71,20 +74,24 @@ def sobol(study: Sensitivity, run: RunConfig, compute: Runner, seed: int = 0) ->
     found = compute([job_at(run, study.inputs, point, study.paths) for point in points])
     y = np.array([outcome.table[study.metric].estimate for outcome in found])
     if not np.ptp(y) > 0:
-        rows = tuple((name, 0.0, NAN, NAN, 0.0, NAN, NAN) for name in names)
+        rows = tuple((name, _index(0.0, NAN), _index(0.0, NAN)) for name in names)
     else:
         s = analysis.analyze(problem, y, calc_second_order=False, seed=seed)
         rows = tuple(
-            (name, *_around(s["S1"][k], s["S1_conf"][k]), *_around(s["ST"][k], s["ST_conf"][k]))
+            (name, _index(s["S1"][k], s["S1_conf"][k]), _index(s["ST"][k], s["ST_conf"][k]))
             for k, name in enumerate(names)
         )
-    columns = ("input", "first order", "lower", "upper", "total", "lower ", "upper ")
-    note = f"{len(points):,} evaluations. First order: alone. Total: with everything it interacts with. 95 % intervals."
-    return Table("Sobol indices", columns, rows, f"Of the {name_of(study.metric)}. {note}")
+    note = (f"Share of the variation of the {name_of(study.metric)}, {len(points):,} evaluations. First order: alone. Total: with "
+            "everything it interacts with. 95 % intervals; ends below 0 or above 1 are noise.")  # fmt: skip
+    ordered = tuple(sorted(rows, key=lambda row: -row[2].interval[0]))
+    return Table("Sobol indices", ("input", "first order", "total"), ordered, note)
 
 
-def _around(value: float, half: float) -> tuple[float, float, float]:
-    return float(value), float(value - half), float(value + half)
+def _index(value: float, half: float) -> Range:
+    """An index as people read it: two decimals."""
+    ends = [NOT_RESOLVED if math.isnan(half) else f"{end:.2f}" for end in (value - half, value + half)]
+    text = f"{value:.2f} [{ends[0]}, {ends[1]}]".replace("-", "−")
+    return Range(text, (value, value - half, value + half))
 
 
 def heat_map(study: Sensitivity, run: RunConfig, compute: Runner) -> tuple[Table, Picture]:
@@ -94,11 +101,11 @@ def heat_map(study: Sensitivity, run: RunConfig, compute: Runner) -> tuple[Table
     points = [(a, b) for a in shares for b in shares]
     found = compute([job_at(run, pair, point, study.paths) for point in points])
     rows = tuple(
-        (*(value_of(item, item.at(share)) for item, share in zip(pair, point)), *outcome.table[study.metric])
+        (*(value_of(item, item.at(share)) for item, share in zip(pair, point)), range_of(study.metric, outcome.table[study.metric]))
         for point, outcome in zip(points, found)
     )  # fmt: skip
-    table = Table("Map of two inputs", (*map(title_of, pair), name_of(study.metric), "lower", "upper"), rows)
-    values = np.array([row[2] for row in rows]).reshape(len(shares), len(shares))
+    table = Table("Map of two inputs", (*map(title_of, pair), name_of(study.metric)), rows, "95 % intervals.")
+    values = np.array([outcome.table[study.metric].estimate for outcome in found]).reshape(len(shares), len(shares))
     return table, draw_map(values, pair[0], pair[1], study.metric)
 
 
@@ -107,7 +114,8 @@ def draw_map(values: Array, x: object, y: object, title: str) -> Picture:
     n, low, span = len(values), float(np.nanmin(values)), float(np.ptp(values)) or 1.0
     steps = np.linspace(0.0, 1.0, n)
     scales = [Scale(0, n, [(k + 0.5, str(value_of(item, item.at(s)))) for k, s in enumerate(steps)]) for item in (x, y)]
-    plot = Plot(*scales, title_of(x), title_of(y), f"map of {name_of(title)}", 80 + 64 * n, 90 + 40 * n, left=76)
+    height = max(90 + 40 * n, 30 + round(_LETTER * len(title_of(y))))  # its title stands upright beside it
+    plot = Plot(*scales, title_of(x), title_of(y), f"map of {name_of(title)}", 80 + 64 * n, height, left=76)
     for i in range(n):
         for j in range(n):
             depth = 0.06 + 0.8 * (values[i, j] - low) / span
@@ -139,34 +147,41 @@ def sentence(study: Sensitivity, base: Interval, bars: Sequence[Bar], indices: T
     ends = ((top.low, top.at_low), (top.high, top.at_high))
     moves = " and ".join(f"{change_of(metric, gap)} at {value_of(item, value)}" for value, gap in ends)
     name = name_of(metric)
-    lines = [f"{name[0].upper()}{name[1:]} of {study.venue} under {study.scenario} depends most on {title_of(item)}: {moves}."]
+    where = f"at {study.venue} under {scenario_of(study.scenario)}"
+    lines = [f"The {name}, {where} depends most on {title_of(item)}: {moves}."]
     lines.append(f"At the base it is {range_of(metric, base)}.")
     if indices is not None:
-        first = max(indices.rows, key=lambda row: row[4])
+        first, total = indices.rows[0][0], indices.rows[0][2].interval
         lines.append(
-            f"Over the whole ranges, {fmt.percent(first[4])} of its variation goes away when {first[0]} is known (total Sobol "
-            f"index, 95 %: {first[5]:.2f} to {first[6]:.2f})."
-            if first[5] > 0 else f"The Sobol indices are not resolved: use a larger sample than sobol: {study.sobol}."
+            f"Over the whole ranges, {fmt.percent(min(total[0], 1.0))} of its variation goes away when {first} is known (total "
+            f"Sobol index, 95 %: {total[1]:.2f} to {total[2]:.2f})."
+            if total[1] > 0 else f"The Sobol indices are not resolved: use a larger sample than sobol: {study.sobol}."
         )
     return "\n".join(lines)
 
 
 def tornado_figure(study: Sensitivity, bars: Sequence[Bar]) -> Picture:
-    """Two bars per input, its low end above its high end, with whiskers for the intervals."""
+    """Two bars per input under its title, its low end above its high end, with whiskers for the intervals."""
     ends = [abs(v) for bar in bars for v in (*bar.at_low, *bar.at_high) if v == v]
     reach = max(ends, default=0.0) * 1.05 or 1.0
-    count, titles = len(bars), {item.name: title_of(item) for item in study.inputs}
+    count, titles = len(bars), {item.name: _short(title_of(item)) for item in study.inputs}
     plot = Plot(
         linear(-reach, reach, fmt.points if is_share(study.metric) else (lambda v: shown(float(v)))), Scale(0, count, []),
-        f"change of {name_of(study.metric)}", "", f"{study.name}: tornado", 560, 30 * count + 70,
-        left=min(230, max(110, 16 + round(5.8 * max(map(len, titles.values()))))),
+        f"change of {name_of(study.metric)}", "", f"{study.name}: tornado", 420, 50 * count + 70, left=14,
     )  # fmt: skip
     for k, bar in enumerate(bars):
         y = count - k - 0.5
-        for effect, style, shift in ((bar.at_low, "s0", 0.12), (bar.at_high, "s1", -0.12)):
+        for effect, style, shift in ((bar.at_low, "s0", 0.0), (bar.at_high, "s1", -0.24)):
             plot.bar(0.0, effect.estimate, y + shift - 0.1, y + shift + 0.1, style)
             if effect.resolved:
-                plot.line([effect.lower, effect.upper], [y + shift, y + shift], "q v")
-        plot.front.append(text_at(plot.left - 8, plot.py(y) + 4, titles[bar.name], "tick", "end"))
-    see = "What the number depends on most stands on top. Upper bar: low end, lower bar: high end; dashed: 95 % intervals."
-    return Picture(str(plot.render()), "One input at a time", see)
+                plot.line([effect.lower, effect.upper], [y + shift, y + shift], "w")
+        plot.front.append(text_at(plot.left, plot.py(y + 0.25), titles[bar.name], "tick"))
+        plot.line([0.0, 0.0], [y + 0.14, y - 0.38], "w")
+    see = "What the number depends on most stands on top; thin lines are 95 % intervals."
+    legend = (("bar s0", "input at its low end"), ("bar s1", "input at its high end"))
+    return Picture(str(plot.render()), "One input at a time", see, legend)
+
+
+def _short(title: str) -> str:
+    """A title that leaves room for the bars."""
+    return title if len(title) <= _LONGEST else f"{title[: _LONGEST - 1]}…"

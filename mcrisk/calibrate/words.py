@@ -7,6 +7,7 @@ import math
 from mcrisk.calibrate.output import Range, certain, money_range, shown
 from mcrisk.config.study import AT, Input
 from mcrisk.report import format as fmt
+from mcrisk.report.names import spoken
 from mcrisk.risk.intervals import Interval
 
 TEXTS = {
@@ -22,7 +23,7 @@ TEXTS = {
     "bad_debt_mean_of_oi": "losses beyond collateral, of open interest",
     "unpaid_mean_of_oi": "losses nobody paid, of open interest",
     "liquidated_notional_mean_of_oi": "liquidated notional, of open interest",
-    "fund_need_mean_of_oi": "fund needed, mean, of open interest",
+    "fund_need_mean_of_oi": "mean fund needed, of open interest",
 }
 _SHARES = ("initial_margin", "equity_posted", "fund_size", "avoidable_liquidation", "winners_haircut_mean",
            "winners_haircut_es99", "fund_pnl_mean")  # fmt: skip
@@ -50,6 +51,11 @@ def text_of(metric: str, value: float) -> str:
 def title_of(item: Input) -> str:
     """An input as people call it."""
     return item.text or item.name.replace("_", " ")
+
+
+def scenario_of(name: str) -> str:
+    """A scenario in a sentence: 'valuation reset', 'IPO delay'."""
+    return spoken(name)
 
 
 def value_of(item: Input, value: float) -> Range:

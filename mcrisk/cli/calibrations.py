@@ -112,7 +112,8 @@ def size_fund(
     sizing.quantile_level(cost_rate, penalty)  # costs that make no sense are refused before anything is read
     if out is not None:
         checks.writable(out)
-    paths = Run.open(run).paths
+    opened = Run.open(run)
+    paths = opened.paths
     names = [str(v) for v in paths["scenario"].values]
     wanted = pick(scenario, names, "--scenario")
     weights = sizing.parse_mixture(mixture) if mixture else None
@@ -133,6 +134,8 @@ def size_fund(
         tables.append(sizing.table(sizes, name))
         curves.append(sizing.curve_table(sizes, name))
         figures |= {f"{name}-{s.name}": sizing.figure(s, name) for s in sizes}
+    interest = {v.name: v.open_interest for v in opened.venues}
+    tables.insert(0, sizing.overview(by_venue, interest))
     text = sizing.answer(by_venue, cost_rate, penalty)
     found = Findings("size-fund", "Size of the insurance fund", text, [*tables, *curves], figures, len(tables))
     conclude(found, out, Answer(as_json, quiet))
@@ -233,20 +236,22 @@ def fit(
         raise InputError("there is nothing to fit", "fit", None, "give a candle file, or --life-cycle ipo")
     if depth is not None and candles is None:
         raise InputError("order books alone make no model", "--depth", None, "give the candles of the market, too")
-    tables, more, written, uses = [], [], [], []
+    tables, more, written, uses, said = [], [], [], [], []
     if life_cycle is not None:
-        _fit_life_cycle(life_cycle, base_scenario, name, out, (tables, written, uses))
+        _fit_life_cycle(life_cycle, base_scenario, name, out, (tables, written, uses, said))
     if candles is not None:
-        more = _fit_market(candles, depth, open_interest, (base, base_liquidity), name, resamples, out, (tables, written, uses))
-    text = (
-        "The intervals are part of the result: with a few weeks of data or a handful of events they are wide. "
-        f"Use with {' and '.join(uses)}; `parameters: bootstrap` carries the uncertainty into a run."
-    )
+        more = _fit_market(candles, depth, open_interest, (base, base_liquidity), name, resamples, out,
+                           (tables, written, uses, said))  # fmt: skip
+    said += [
+        "The intervals are part of the result: with a few weeks of data or a handful of events they are wide.",
+        f"Use with {' and '.join(uses)}; `parameters: bootstrap` carries the uncertainty into a run.",
+    ]
+    text = "\n".join(said)
     found = Findings("fit", "Fitted models", text, [*tables, *more], main=len(tables))
     conclude(found, out, Answer(as_json, quiet), written)
 
 
-Found = tuple[list["Table"], list[Path], list[str]]  # tables, files, how to use them
+Found = tuple[list["Table"], list[Path], list[str], list[str]]  # tables, files, how to use them, what is said first
 
 
 def _fit_life_cycle(reference: str, base: str, name: str, out: Path, found: Found) -> None:
@@ -259,7 +264,8 @@ def _fit_life_cycle(reference: str, base: str, name: str, out: Path, found: Foun
     posterior = life_cycle.posterior(life_cycle.read_evidence(life_cycle.find(reference)))
     tree = life_cycle.override(posterior, name, base)
     load_model(Scenario, "scenarios", tree)  # what is written can be read
-    tables, written, uses = found
+    tables, written, uses, said = found
+    said.append(life_cycle.headline(posterior))
     tables.append(life_cycle.table(posterior, prior))
     written.append(write_tree(out / "scenarios", tree, name))
     uses.append(f"`scenarios: [{written[-1]}]`")
@@ -284,7 +290,8 @@ def _fit_market(
     prior = load_model(PriceModel, "prices", bases[0])
     book = (books.read_depth(depth), load_model(Liquidity, "liquidity", bases[1])) if depth is not None else None
     fitted = fitting.fit(fitting.read_candles(candles), resamples)
-    tables, written, uses = found
+    tables, written, uses, said = found
+    said.insert(0, fitting.headline(fitted))
     tables += fitting.tables(fitted)
     written.append(write_model(out / "prices", fitting.price_model(fitted, prior, name, candles.name)))
     uses.append(f"`prices: {written[-1]}`")

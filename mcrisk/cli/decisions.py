@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from mcrisk.cli.answer import Answer
+from mcrisk.cli.evaluations import Evaluations
 from mcrisk.cli.options import JsonOption, QuietOption, SetOption, overrides
 
 StudyArgument = Annotated[
@@ -91,10 +92,9 @@ def reverse_stress(
     study, run = load_world(ReverseStress, config, overrides(settings, paths=("paths", paths)))
     folder = out if out is not None else Path("calibrations") / study.name
     checks.writable(folder)
-    with runner(workers, scheduler) as compute:
+    with runner(workers, scheduler, Evaluations(0, quiet or as_json)) as compute:
         rays = reverse.boundary(study, run, compute)
-    picture = reverse.figure(study, rays)
-    title, figures = study.title or "Reverse stress", {"boundary": picture} if picture else {}
+    title, figures = study.title or "Reverse stress", reverse.figures(study, rays)
     found = Findings("reverse-stress", title, reverse.sentence(study, rays), [reverse.table(study, rays)], figures)
     conclude(found, folder, Answer(as_json, quiet))
 
@@ -117,7 +117,9 @@ def sensitivity(
     study, run = load_world(Sensitivity, config, overrides(settings, paths=("paths", paths)))
     folder = out if out is not None else Path("calibrations") / study.name
     checks.writable(folder)
-    with runner(workers, scheduler) as compute:
+    count = len(study.inputs)
+    total = 1 + 2 * count + study.sobol * (count + 2) + (study.map_steps**2 if study.map else 0)
+    with runner(workers, scheduler, Evaluations(total, quiet or as_json)) as compute:
         base, bars = study_of.tornado(study, run, compute)
         tables, figures = [study_of.tornado_table(study, base, bars)], {"tornado": study_of.tornado_figure(study, bars)}
         indices = study_of.sobol(study, run, compute) if study.sobol else None
@@ -160,9 +162,10 @@ def compare_designs(
         asked = designs.from_run(run, pick(base, [venue.name for venue in run.venues], "--base")[0], same_mix)
     folder = out if out is not None else Path("calibrations") / f"{Path(config).stem}-designs"
     checks.writable(folder)
-    with runner(workers, scheduler) as compute:
+    total = len(asked.run.venues) * len(asked.run.scenarios)
+    with runner(workers, scheduler, Evaluations(total, quiet or as_json)) as compute:
         found = designs.compare(asked, compute)
-    tables = [designs.differences_table(found), *(designs.table(found, s) for s in found.scenarios)]
+    tables = [designs.verdicts_table(found), designs.differences_table(found), *(designs.table(found, s) for s in found.scenarios)]
     text = "\n".join(filter(None, (designs.answer(found), asked.assumption)))
     said = Findings("designs", asked.title or "Venue designs compared", text, tables)
     conclude(said, folder, Answer(as_json, quiet))

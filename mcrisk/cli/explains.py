@@ -9,6 +9,7 @@ import typer
 
 from mcrisk.cli.answer import Answer
 from mcrisk.cli.options import JsonOption, QuietOption, RunArgument
+from mcrisk.errors import printable
 
 
 def register(app: typer.Typer) -> None:
@@ -41,6 +42,9 @@ def explain(
     checks.writable(folder, "the explanation")
     from mcrisk.runs.explain import explain as tell
 
+    if not (quiet or as_json):
+        text = f"walking path {path} again; the first time this compiles for the venue's rules, about half a minute, kept for later"
+        typer.echo(printable(text), err=True)
     told = tell(run, venue, scenario, path, account, market=market, allow_difference=allow_difference)
     files = told.write(folder)
     answer = Answer(as_json, quiet)

@@ -11,9 +11,10 @@ from rich.text import Text
 
 from mcrisk.cli.terminal import console
 from mcrisk.errors import printable
-from mcrisk.report import headline, names, sampling, verdicts
+from mcrisk.report import control, headline, names, sampling, verdicts
 from mcrisk.report.format import jsonable
 from mcrisk.report.model import Cell
+from mcrisk.report.model import Table as SourceTable
 from mcrisk.report.source import Run
 
 _TERMINAL = (
@@ -113,9 +114,12 @@ def print_headline(run: Run) -> None:
 
 
 def _print_sampling(run: Run) -> None:
-    """Of a run with variance reduction: what its weights leave, one line per venue and scenario."""
-    if (source := sampling.table(run)) is None:
-        return
+    """Of a run with variance reduction: what its weights leave, or what its control variate gained, by venue and scenario."""
+    for source in filter(None, (sampling.table(run), control.table(run))):
+        _print_plain(source)
+
+
+def _print_plain(source: SourceTable) -> None:
     table = Table(title="\n" + source.title, title_justify="left", box=None, header_style="bold", padding=(0, 2, 0, 0))
     for k, column in enumerate(source.columns):
         table.add_column(column.title, justify="right" if k > 1 else "left", no_wrap=k < 2)

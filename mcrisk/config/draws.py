@@ -116,7 +116,7 @@ def validate(config: RunConfig) -> None:
             f"paths_per_draw {size} neither divides execution.lane_paths {lanes} nor is a multiple of it: a lane group has "
             "one parameter set"
         )
-    if getattr(config, "variance_reduction", None) is not None and config.variance_reduction.active:
+    if getattr(config, "variance_reduction", None) is not None and config.variance_reduction.asked:
         raise ValueError(
             "parameters: bootstrap needs plain Monte Carlo: strata and weights of variance_reduction are made for one "
             "parameter set; leave variance_reduction out"

@@ -173,12 +173,30 @@ class RunConfig(Model):
         jumps, laws = self.variance_reduction.jumps, {market.prices.jumps.law for market in self.markets}
         if jumps is not None and jumps.stretch > 1.0 and laws != {"kou"}:
             raise ValueError("variance_reduction.jumps.stretch needs Kou jumps on every market; leave it at 1")
-        if self.variance_reduction.active and self.parameters == "bootstrap":
+        self._can_be_condensed()
+        if self.variance_reduction.asked and self.parameters == "bootstrap":
             raise ValueError(
                 "variance_reduction and parameters: bootstrap exclude each other: the share of the parameters in a number's "
                 "uncertainty is estimated from paths that count alike"
             )
         return self
+
+    def _can_be_condensed(self) -> None:
+        """Raise ValueError where the control variate asks for what no book of this run can give; files are judged when read."""
+        if (wish := self.variance_reduction.control_variate) is None:
+            return
+        if len(self.markets) > 1:
+            raise ValueError(
+                f"variance_reduction.control_variate condenses the book of one market, this run has {len(self.markets)}: "
+                "accounts margined over several cannot be merged; leave it out"
+            )
+        for venue in self.venues:
+            spec = self.book_of(venue.name)
+            if spec.file is None and spec.accounts <= wish.accounts:
+                raise ValueError(
+                    f"variance_reduction.control_variate.accounts: {wish.accounts} accounts cannot stand for the {spec.accounts} "
+                    f"of {venue.name}'s book; ask for a tenth to a fifth of the book, or leave control_variate out"
+                )
 
     def liquidity_of(self, venue: str) -> Liquidity:
         """The liquidity model of a venue of this run (`venue` is its name)."""

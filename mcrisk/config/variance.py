@@ -15,8 +15,6 @@ from mcrisk.config.base import Model
 REFUSED = {
     "antithetic": "antithetic paths gain nothing on tails, which lie on one side of the market",
     "splitting": "losses come by jumps, nothing approaches them gradually, and splitting then costs more than it saves",
-    "control_variate": "a path without accounts or impact has no mean that is known, and simulating it costs more than it "
-    "explains (measured in docs/variance-reduction.md)",
 }
 REMEDY = "use events, sizes, jumps, times, or sampling: stratified or sobol"
 Open = Annotated[float, Field(gt=0, lt=1)]  # a share that leaves room for the model's own law
@@ -77,6 +75,16 @@ class Jumps(Model):
         return self
 
 
+class ControlVariate(Model):
+    """Every path is also simulated with a condensed book, `accounts` that stand for all, and so are further paths: `ratio`
+    times as many in all. What the condensed book's mean misses on the first paths corrects the run's means and probabilities.
+    It pays for books of thousands of accounts; the run says what it gained.
+    """
+
+    accounts: Annotated[int, BeforeValidator(_no_truth_value), Field(ge=12, le=1_000_000)] = 1000
+    ratio: float = Field(8.0, ge=1.5, le=1000.0)  # paths of the condensed book per path of the run
+
+
 class VarianceReduction(Model):
     """How paths are drawn. `random`: independent. `stratified`: what decides about events is spread evenly over the paths.
 
@@ -90,6 +98,7 @@ class VarianceReduction(Model):
     times: Times | None = None
     sizes: Tilt | None = None  # of the main event and of the first print after a listing
     jumps: Jumps | None = None
+    control_variate: ControlVariate | None = None  # beside the paths, which stay as they are; only of plainly drawn ones
 
     @model_validator(mode="before")
     @classmethod
@@ -99,6 +108,15 @@ class VarianceReduction(Model):
                 raise ValueError(f"'{name}' is not offered: {reason}; {REMEDY}")
         return data
 
+    @model_validator(mode="after")
+    def _one_or_the_other(self) -> VarianceReduction:
+        if self.control_variate is not None and self.active:
+            raise ValueError(
+                "control_variate goes with plainly drawn paths only, not with events, sizes, times, jumps or sampling: its "
+                "estimator is made for paths that count alike; keep one of them"
+            )
+        return self
+
     @property
     def weighted(self) -> bool:
         """Whether paths can have weights other than 1."""
@@ -106,8 +124,13 @@ class VarianceReduction(Model):
 
     @property
     def active(self) -> bool:
-        """Whether anything differs from plain Monte Carlo."""
+        """Whether paths are drawn otherwise than by plain Monte Carlo."""
         return self.weighted or self.sampling != "random"
+
+    @property
+    def asked(self) -> bool:
+        """Whether anything differs from plain Monte Carlo."""
+        return self.active or self.control_variate is not None
 
     @property
     def groups(self) -> int:
@@ -115,4 +138,4 @@ class VarianceReduction(Model):
         return 0 if self.sampling == "random" else self.replicates
 
 
-__all__ = ["Events", "Jumps", "Tilt", "Times", "VarianceReduction"]
+__all__ = ["ControlVariate", "Events", "Jumps", "Tilt", "Times", "VarianceReduction"]

@@ -71,7 +71,7 @@ def _worry(run: Run, venue: VenueInfo, scenario: int, row: dict[str, Verdict]) -
             f", where the worst 1{fmt.NARROW}% of paths lose "
             f"{fmt.percent(es.estimate / venue.open_interest)} of open interest beyond collateral"
         )
-    name = run.scenarios[scenario].replace("_", " ")
+    name = names.spoken(run.scenarios[scenario])
     if not venue.fund > 0:
         adl = _get(run, venue, run.headline, "p_adl")
         often = f" (on {fmt.percent(adl.estimate)} of paths)" if adl and fmt.known(adl.estimate) else ""
@@ -115,9 +115,8 @@ def _lever(run: Run, venue: VenueInfo) -> tuple[str, str]:
     if not fmt.known(biggest):
         return "paths", "The required fund is not resolved on this sample: run more paths before sizing anything."
     share, have = biggest / venue.open_interest, venue.fund
-    where = run.scenarios[
-        run.shock if shock and fmt.known(shock.estimate) and shock.estimate == biggest else run.headline
-    ].replace("_", " ")
+    which = run.shock if shock and fmt.known(shock.estimate) and shock.estimate == biggest else run.headline
+    where = names.spoken(run.scenarios[which])
     size = f"{fmt.percent(share)} of open interest at 99{fmt.NARROW}% ({where})"
     if have <= 0 or biggest > REACHABLE_BY_FUND * have or share > REACHABLE_SHARE:
         return _beyond_a_fund(run, venue, size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Any
 
 from mcrisk.report import changes, charts, headline, names, render, verdicts
@@ -13,6 +14,7 @@ from mcrisk.report.model import VERDICT_WORDS, Cell, Column, Figure, Panel, Sect
 
 ORDER = (MOVED, "perhaps", OPEN, "within noise", SAME)
 SHOWN = 8  # numbers in the figure
+FEW = 3  # differences of configurations that fit into the page's head
 
 
 def change_table(found: Comparison, key: str = "changes") -> Table:
@@ -108,9 +110,15 @@ def page(many: Sequence[Comparison]) -> render.Leaf:
             for block in part.blocks:
                 block.key = f"{block.key}-{k + 1}"
         sections.append(part)
-    facts = [("base", f"{base.name} ({base.path})")]
-    facts += [(f"run {k + 2}", f"{found.new.name} ({found.new.path})") for k, found in enumerate(many)]
-    title = fmt.clean(f"{base.name} against {fmt.join([f.new.name for f in many])}")
+    runs = [base, *(found.new for found in many)]
+    called = [run.name if len({r.name for r in runs}) == len(runs) else PurePath(run.path).stem for run in runs]
+    facts = [("base" if k == 0 else f"run {k + 1}", f"{run.name} ({run.path})") for k, run in enumerate(runs)]
+    if len(many) == 1:
+        sections[0].lead = ""  # stands in the page's head
+        differs = changes.table(base, many[0].new).rows
+        if 0 < len(differs) <= FEW:
+            facts.append(("differs", "; ".join(f"{row[0].text}: {row[1].text} → {row[2].text}" for row in differs)))
+    title = fmt.clean(f"{called[0]} against {fmt.join(called[1:])}")
     return render.Leaf("mcrisk comparison", title, sentence(many[0]), sections, facts)
 
 

@@ -10,6 +10,7 @@ from mcrisk.report import charts
 from mcrisk.report import format as fmt
 from mcrisk.report.cells import GRID, PAYERS, CellSummary
 from mcrisk.report.model import Column, Figure, Panel, Table, cell
+from mcrisk.report.names import spoken
 from mcrisk.report.source import Run, VenueInfo
 
 Cells = dict[tuple[int, int], CellSummary]
@@ -42,7 +43,7 @@ def nearest(time: np.ndarray, wanted: float) -> int:
 
 
 def label(name: str) -> str:
-    return name.replace("_", " ")
+    return spoken(name)
 
 
 def exceedance_panel(run: Run, cells: Cells, venue: VenueInfo) -> Panel:

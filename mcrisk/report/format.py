@@ -60,7 +60,7 @@ def clean_tree(value: Any) -> Any:
     return value
 
 
-_UNIT_GAP = re.compile(r"(?<=[\d<]) (?=(?:%|pp|k|M|B|ms|s|min|h|d)(?!\w)|\d{3}(?!\d))|(?<=<) (?=\d)")
+_UNIT_GAP = re.compile(r"(?<=[\d<]) (?=(?:%|pp|k|M|B|ms|s|min|h|d)(?!\w)|\d{3}(?!\d))|(?<=[<>]) (?=[+−\d])")
 
 
 def unbroken(text: Any) -> str:
@@ -86,12 +86,12 @@ def _digits(value: float, significant: int) -> str:
 
 
 def percent(value: float | None) -> str:
-    """0.034 → '3.4 %'. Very small values read '< 0.001 %'."""
+    """0.034 → '3.4 %'. Very small values read '< 0.001 %', '> −0.001 %'."""
     if not known(value):
         return NOT_RESOLVED
     hundred = 100.0 * value
     if hundred and abs(hundred) < 0.001:
-        return f"{'−' if hundred < 0 else ''}<{NARROW}0.001{NARROW}%"
+        return f"{'> −' if hundred < 0 else '< '}0.001{NARROW}%"
     return f"{_digits(hundred, 3 if abs(hundred) >= 100 else 2)}{NARROW}%"
 
 
@@ -102,14 +102,13 @@ def plain_percent(value: float) -> str:
 
 def points(value: float | None) -> str:
     """A difference of two shares in percentage points: '+5.6 pp'."""
-    text = percent(value).replace("%", "pp")
-    return f"+{text}" if known(value) and value > 0 else text
+    return signed_percent(value).replace("%", "pp")
 
 
 def signed_percent(value: float | None) -> str:
     """Like `percent` with an explicit plus sign: '+42 %', '−36 %'."""
     text = percent(value)
-    return f"+{text}" if known(value) and value > 0 else text
+    return f"< +{text[2:]}" if text.startswith("<") else f"+{text}" if known(value) and value > 0 else text
 
 
 def money(value: float | None) -> str:

@@ -105,7 +105,7 @@ def headline_table(run: Run) -> Table:
                 b = scaled(run, venue, s, key, by)
                 means = names.meaning(names.ALIASES[key][0], venue.cushion)
                 row.append(cell(b.estimate, kind, b.lower, b.upper, with_range=True, meaning=means))
-            table.add(venue.name, Cell(scenario, scenario.replace("_", " ")), *row)
+            table.add(venue.name, Cell(scenario, names.spoken(scenario)), *row)
     return table
 
 

@@ -53,6 +53,11 @@ def to_html(name: str, found: list[Entry]) -> str:
             sections.append(_trend(series, some[-MOST:], k))
     latest = found[-1]
     lead = f"{len(found)} run{'s' * (len(found) > 1)}, the latest of {latest.made:%Y-%m-%d %H:%M} UTC ({latest.name})."
+    venue = _worst(latest)
+    chance = latest.metrics.get(venue, {}).get(SHOWN[0])
+    if chance is not None and known(chance):
+        number = names.label(SHOWN[0], latest.cushions.get(venue, "fund"))
+        lead += f" Most at risk there: {venue}, {number} {fmt.percent(chance[0])}."
     title = f"Results in {fmt.clean(name)}"
     return render.html("leaf.html.j2", page=render.Leaf("mcrisk results", title, lead, sections))
 
@@ -67,12 +72,18 @@ def _runs(found: list[Entry]) -> Section:
         numbers = entry.metrics.get(venue, {})
         run = Cell(entry.name, entry.name, link=quote(entry.report)) if entry.report else Cell(entry.name, entry.name)
         table.add(
-            f"{entry.made:%Y-%m-%d %H:%M}", entry.series, run, entry.state, venue,
+            _when(entry), entry.series, run, entry.state, venue,
             *(_number(numbers.get(m), m, entry.cushions.get(venue, "fund")) for m in SHOWN),
             entry.paths if entry.paths is not None else Cell(None, ""), entry.fingerprint,
         )  # fmt: skip
     table.note = "Numbers of the headline scenario at the venue whose fund goes most often; a name leads to its report."
     return Section("runs", "Runs", blocks=[table])
+
+
+def _when(entry: Entry) -> Cell:
+    """When a run was made, on one line."""
+    text = f"{entry.made:%Y-%m-%d %H:%M}"
+    return Cell(text, text.replace("-", "\u2011").replace(" ", "\u00a0"))
 
 
 def _worst(entry: Entry) -> str:
@@ -115,7 +126,7 @@ def _trend(series: str, some: list[Entry], k: int) -> Section:
     for entry in reversed(some):
         for venue, numbers in entry.metrics.items():
             shown = (_number(numbers.get(m), m, cushions.get(venue, "fund")) for m in SHOWN)
-            table.add(f"{entry.made:%Y-%m-%d %H:%M}", venue, *shown)
+            table.add(_when(entry), venue, *shown)
     see = "Lines are estimates, bands their 95 % intervals. "
     see += (
         f"From the first run to the last, the intervals of {fmt.join(moved[:4])} have come apart."

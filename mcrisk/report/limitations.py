@@ -83,5 +83,7 @@ MODELS = {
     "Break-even jump": ("risk/break_even.py", "Assumes that a larger jump is never safer."),
     "Cover-two": ("risk/cover_two.py", "Both accounts are closed at once, through one book."),
     "Estimates and intervals": ("risk/intervals.py", "Intervals are for sampling error only; model risk is the assumption strip."),
+    "Control variates": ("risk/control.py", "Off unless asked for. Correct means and probabilities only, and pay for books of "
+                         "thousands of accounts; docs/variance-reduction.md has the figures."),
     "Limits": ("risk/limits.py", "Thresholds are the configuration's, not a standard."),
 }

@@ -46,6 +46,11 @@ def label(metric: str, cushion: str = "fund") -> str:
     return LABELS.get(metric, metric.replace("_", " "))
 
 
+def spoken(name: str) -> str:
+    """A name of a configuration (of a scenario, say) in a sentence: 'valuation reset', 'IPO delay'."""
+    return " ".join("IPO" if word == "ipo" else word for word in name.split("_"))
+
+
 def meaning(metric: str, cushion: str) -> str:
     """What a number stands for where its column's title would mislead: a venue without a fund has none to lose."""
     return f"no fund: {DEPLETED[cushion]}" if metric == "p_fund_depleted" and cushion != "fund" else ""

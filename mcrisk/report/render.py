@@ -16,6 +16,9 @@ from markupsafe import Markup
 from mcrisk.report import format as fmt
 from mcrisk.report.model import VERDICT_WORDS, Figure, Fold, Section
 
+SIMULATED = ("Every number here is simulated from stated assumptions; it is not a forecast. Money is in quote currency, open "
+             "interest is one-sided.")  # fmt: skip
+
 
 @dataclass
 class Leaf:
@@ -27,6 +30,7 @@ class Leaf:
     sections: list[Section]
     facts: list[tuple[str, str]] = field(default_factory=list)
     links: list[tuple[str, str]] = field(default_factory=list)  # (relative address, text)
+    footer: str = SIMULATED
 
 
 def environment(html: bool) -> Environment:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mcrisk.report import charts, figures, parameters, sampling
+from mcrisk.report import charts, control, figures, parameters, sampling
 from mcrisk.report import format as fmt
 from mcrisk.report import names as names_of
 from mcrisk.report.model import Column, Figure, Panel, Section, Table, cell
@@ -152,6 +152,8 @@ def reproduce_section(run: Run, cells: figures.Cells) -> Section:
     out.blocks.append(table)
     if (drawn := sampling.table(run)) is not None:
         out.blocks.append(drawn)
+    if (gained := control.table(run)) is not None:
+        out.blocks.append(gained)
     return out
 
 

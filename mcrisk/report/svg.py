@@ -164,10 +164,12 @@ class Plot:
             out.append(text_at(min(x, right), floor + 16, label, "tick", anchor))
         out.append(f'<line class="a" x1="{self.left}" x2="{right}" y1="{floor}" y2="{floor}"/>')
         out.append(text_at((self.left + right) / 2, self.height - 8, self.x_title, "axis", "middle"))
-        middle = (self.top + floor) / 2
+        title, room = clean(self.y_title), max(8, int((self.height - 8) / (1.1 * CHARACTER)))
+        half = 0.55 * CHARACTER * min(len(title), room)  # a long title moves down a little rather than out of the picture
+        middle = min(max((self.top + floor) / 2, half + 4), self.height - half - 4) if half * 2 < self.height else self.height / 2
         out.append(
             f'<text class="axis" text-anchor="middle" transform="translate(12 {middle:.0f}) rotate(-90)">'
-            f"{escape(clean(self.y_title))}</text>"
+            f"{escape(title if len(title) <= room else title[: room - 1] + '…')}</text>"
         )
         return "".join(out)
 

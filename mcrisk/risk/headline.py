@@ -42,6 +42,11 @@ class Context:
     open_interest: float
     level: float = 0.95
 
+    @property
+    def dust(self) -> float:
+        """Amounts below this are rounding, quote."""
+        return DUST * self.open_interest
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -71,14 +76,14 @@ def fund_need(paths: xr.Dataset) -> Array:
     Others: winners by ADL (wealth, not notional) and by settlement cuts, and whoever was left unpaid. A backstop
     keeps its own capital and counts as there.
     """
-    get = _Reader(paths)
+    get = Reader(paths)
     drawdown = np.maximum(get("fund_initial") - get("fund_min"), 0.0)
     return drawdown + get("unpaid") + get("adl_wealth") + get("settlement_cut")
 
 
 def winners_haircut(paths: xr.Dataset) -> Array:
     """Per path, wealth taken from winners by ADL and settlement cuts over their profit before it, in [0, 1] [n]."""
-    get = _Reader(paths)
+    get = Reader(paths)
     taken, profit = get("adl_wealth") + get("settlement_cut"), get("winners_profit")
     return np.clip(np.divide(taken, profit, out=np.where(taken > 0, 1.0, 0.0), where=profit > 0), 0.0, 1.0)
 
@@ -94,7 +99,7 @@ def metrics(paths: xr.Dataset, context: Context) -> list[Metric]:
     """
     if not context.open_interest > 0:
         raise ValueError("open interest must be positive")
-    get, of = _Reader(paths, dust=DUST * context.open_interest), estimator(paths, context.level)
+    get, of = Reader(paths, dust=context.dust), estimator(paths, context.level)
     found: list[Metric] = []
     for group in (_fund, _bad_debt, _adl, _liquidations, _who_paid, _hidden, _times, _after_event):
         for item in group(get, paths, of):
@@ -115,7 +120,7 @@ def as_table(found: Sequence[Metric]) -> dict[str, Interval]:
     return {item.name: item.interval for item in found}
 
 
-class _Reader:
+class Reader:
     """Checked access to per-path variables as float64 [n]; amounts nobody pays below `dust` (quote) count as zero."""
 
     def __init__(self, paths: xr.Dataset, dust: float = 0.0) -> None:
@@ -158,10 +163,10 @@ def _short(paths: int, q: float, of: Estimator) -> str:
     return "" if paths >= needed else f"not resolved: an upper bound at {q:.1%} needs {needed:,} paths"
 
 
-Group = Callable[[_Reader, xr.Dataset, Estimator], Iterator[Metric]]
+Group = Callable[[Reader, xr.Dataset, Estimator], Iterator[Metric]]
 
 
-def _fund(get: _Reader, paths: xr.Dataset, of: Estimator) -> Iterator[Metric]:
+def _fund(get: Reader, paths: xr.Dataset, of: Estimator) -> Iterator[Metric]:
     yield _probability(
         "p_fund_depleted",
         np.isfinite(get("depletion_time")),
@@ -174,14 +179,14 @@ def _fund(get: _Reader, paths: xr.Dataset, of: Estimator) -> Iterator[Metric]:
     yield from _tail("fund_loss", get("fund_loss"), of)
 
 
-def _bad_debt(get: _Reader, paths: xr.Dataset, of: Estimator) -> Iterator[Metric]:
+def _bad_debt(get: Reader, paths: xr.Dataset, of: Estimator) -> Iterator[Metric]:
     debt = get("bad_debt")
     yield _probability("p_bad_debt", debt > 0, of)
     yield metric("bad_debt_mean", QUOTE, of.mean(debt))
     yield from _tail("bad_debt", debt, of)
 
 
-def _adl(get: _Reader, paths: xr.Dataset, of: Estimator) -> Iterator[Metric]:
+def _adl(get: Reader, paths: xr.Dataset, of: Estimator) -> Iterator[Metric]:
     accounts, notional = get("adl_accounts"), get("adl_notional")
     yield _probability("p_adl", accounts > 0, of)
     yield metric("adl_accounts_mean", COUNT, of.mean(accounts))
@@ -193,7 +198,7 @@ def _adl(get: _Reader, paths: xr.Dataset, of: Estimator) -> Iterator[Metric]:
     yield metric("adl_wealth_99", QUOTE, of.quantile(wealth, 0.99), _short(wealth.size, 0.99, of))
 
 
-def _liquidations(get: _Reader, paths: xr.Dataset, of: Estimator) -> Iterator[Metric]:
+def _liquidations(get: Reader, paths: xr.Dataset, of: Estimator) -> Iterator[Metric]:
     accounts, notional = get("liquidated_accounts"), get("liquidated_notional")
     yield _probability("p_liquidation", accounts > 0, of)
     yield metric("liquidated_accounts_mean", COUNT, of.mean(accounts))
@@ -206,7 +211,7 @@ def _liquidations(get: _Reader, paths: xr.Dataset, of: Estimator) -> Iterator[Me
     )
 
 
-def _who_paid(get: _Reader, paths: xr.Dataset, of: Estimator) -> Iterator[Metric]:
+def _who_paid(get: Reader, paths: xr.Dataset, of: Estimator) -> Iterator[Metric]:
     amounts = {name: get(name) for name in PAYERS}
     for name, values in amounts.items():
         yield metric(f"{name}_mean", QUOTE, of.mean(values))
@@ -220,7 +225,7 @@ def _who_paid(get: _Reader, paths: xr.Dataset, of: Estimator) -> Iterator[Metric
         )
 
 
-def _hidden(get: _Reader, paths: xr.Dataset, of: Estimator) -> Iterator[Metric]:
+def _hidden(get: Reader, paths: xr.Dataset, of: Estimator) -> Iterator[Metric]:
     latent, gap, haircut = get("latent_deficit"), get("mark_index_gap"), winners_haircut(paths)
     yield metric("latent_deficit_99", QUOTE, of.quantile(latent, 0.99), _short(latent.size, 0.99, of))
     yield metric(
@@ -237,7 +242,7 @@ def _hidden(get: _Reader, paths: xr.Dataset, of: Estimator) -> Iterator[Metric]:
     )
 
 
-def _times(get: _Reader, paths: xr.Dataset, of: Estimator) -> Iterator[Metric]:
+def _times(get: Reader, paths: xr.Dataset, of: Estimator) -> Iterator[Metric]:
     adl, liquidation, event = get("first_adl_time"), get("first_liquidation_time"), get("event_time")
     yield _median("time_to_first_adl_median", adl, of, "from the start")
     yield _median("first_adl_after_event_median", adl - event, of, "from the event; negative: before it")
@@ -252,7 +257,7 @@ def _median(name: str, times: Array, of: Estimator, note: str) -> Metric:
     return metric(name, SECONDS, of.quantile(known, 0.5) if known.size else Interval(NAN, NAN, NAN), note)
 
 
-def _after_event(get: _Reader, paths: xr.Dataset, of: Estimator) -> Iterator[Metric]:
+def _after_event(get: Reader, paths: xr.Dataset, of: Estimator) -> Iterator[Metric]:
     """Deficit within 48 hours of the event, over the paths that had one."""
     happened = np.isfinite(get("event_time"))
     deficit = get("deficit_48h")[happened]

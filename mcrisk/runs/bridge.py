@@ -10,17 +10,18 @@ import xarray as xr
 
 from mcrisk.config import draws
 from mcrisk.engine import backends, records, simulate
-from mcrisk.risk import headline, means
+from mcrisk.risk import control, headline, means
 from mcrisk.risk.cover_two import cover_two
 from mcrisk.risk.parameters import components
 from mcrisk.risk.weighted import sampling_facts
-from mcrisk.runs import extras
+from mcrisk.runs import extras, twin
 from mcrisk.runs.layout import BOUNDS, StoredField
-from mcrisk.runs.plan import Layout
+from mcrisk.runs.plan import TWIN, Layout
 from mcrisk.runs.session import Engine
 
 BOOK_FIELDS = ("account_id", "quantity", "entry_price", "collateral", "margin_mode", "user_class", "depth_share")
 PARTS = ("estimate", "lower", "upper", "within", "between", "share", "share_lower", "share_upper", "sets")
+CONTROL_PARTS = ("squared_correlation", "coefficient", "fewer_paths", "used")
 CATCH_ALL = 1e6  # the engine's way of writing "open end" of a histogram
 
 
@@ -30,8 +31,10 @@ def engine_for(config: Any) -> Engine:
         backend=backends.resolve(config.execution.backend),
         layout=layout_of,
         prepare=simulate.prepare,
-        run_block=simulate.run_block,
+        run_block=twin.run_block,
         variants=extras.variants,
+        twin=twin.twin_of,
+        prepare_twin=twin.prepare,
         summarise=summaries,
         identity=identity,
         metric_names=headline.metric_names(),
@@ -95,7 +98,10 @@ def account_facts(book: Any, prices: np.ndarray) -> dict[str, np.ndarray]:
 def summaries(tree: xr.DataTree, config: Any) -> dict[str, xr.Dataset]:
     """/metrics, and /break_even and /strip where those cells were run."""
     paths = tree["paths"].to_dataset()
-    groups = {"metrics": metric_table(paths, config), "cover_two": cover_two_table(config)}
+    beside = tree[TWIN].to_dataset() if TWIN in tree.children else None
+    groups = {"metrics": metric_table(paths, config, beside), "cover_two": cover_two_table(config)}
+    if beside is not None:
+        groups["control"] = control_table(paths, beside, config)
     if draws.in_use(config):
         groups["parameters"] = parameter_table(paths, config)
     if "variants" in tree.children:
@@ -103,14 +109,16 @@ def summaries(tree: xr.DataTree, config: Any) -> dict[str, xr.Dataset]:
     return groups
 
 
-def metric_table(paths: xr.Dataset, config: Any) -> xr.Dataset:
-    """`value` (venue, scenario, metric, bound), with unit per metric and note per number."""
+def metric_table(paths: xr.Dataset, config: Any, beside: xr.Dataset | None = None) -> xr.Dataset:
+    """`value` (venue, scenario, metric, bound), with unit per metric and note per number. `beside`: /twin, if there is one."""
     rows, notes, units, sampling = [], [], {}, []
     for v, venue in enumerate(config.venues):
         context = headline.Context(open_interest=open_interest(config, venue))
         for s in range(paths.sizes["scenario"]):
             cell = paths.isel(venue=v, scenario=s).load()
             found = headline.metrics(cell, context)
+            if beside is not None:
+                found = control.replace(found, control.estimates(cell, _twin_cell(beside, v, s), context), context)
             sampling.append(sampling_facts(cell))
             units |= {item.name: item.unit for item in found}
             rows.append({item.name: (item.estimate, item.lower, item.upper) for item in found})
@@ -131,6 +139,30 @@ def metric_table(paths: xr.Dataset, config: Any) -> xr.Dataset:
             "bound": list(BOUNDS),
         },
     )  # fmt: skip
+
+
+def control_table(paths: xr.Dataset, beside: xr.Dataset, config: Any) -> xr.Dataset:
+    """`value` (venue, scenario, metric, part): how far the twin explains each controlled number (`risk.control.Controlled`)."""
+    names = [target.name for target in control.TARGETS]
+    value = np.full((paths.sizes["venue"], paths.sizes["scenario"], len(names), len(CONTROL_PARTS)), np.nan)
+    for v, venue in enumerate(config.venues):
+        context = headline.Context(open_interest=open_interest(config, venue))
+        for s in range(paths.sizes["scenario"]):
+            found = control.estimates(paths.isel(venue=v, scenario=s).load(), _twin_cell(beside, v, s), context)
+            for name, item in found.items():
+                value[v, s, names.index(name)] = (item.squared_correlation, item.coefficient, item.fewer_paths, item.used)
+    return xr.Dataset(
+        {"value": (("venue", "scenario", "metric", "part"), value)},
+        {"venue": paths["venue"].values, "scenario": paths["scenario"].values, "metric": names, "part": list(CONTROL_PARTS)},
+        {"paths": int(paths.sizes["path"]), "twin_paths": int(beside.sizes["path"]), "twin_accounts": int(beside.attrs["accounts"]),
+         "text": "squared correlation of run and twin; coefficient of the control; how many times more plain paths would give as "
+         "short an interval; used: 1 where /metrics holds the controlled number"},
+    )  # fmt: skip
+
+
+def _twin_cell(beside: xr.Dataset, venue: int, scenario: int) -> xr.Dataset:
+    """The twin's numbers of one cell as variables over `path`."""
+    return beside["value"].isel(venue=venue, scenario=scenario).load().to_dataset(dim="field")
 
 
 def parameter_table(paths: xr.Dataset, config: Any) -> xr.Dataset:

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import zarr
 
-from mcrisk.runs.layout import block_arrays, zarr_settings
-from mcrisk.runs.plan import Block
+from mcrisk.runs.layout import MARKS, block_arrays, zarr_settings
+from mcrisk.runs.plan import TWIN, Block
 from mcrisk.runs.store import RunStore, digest_of
 
 
@@ -50,8 +50,7 @@ def find_damage(store: RunStore) -> list[Damage]:
 
 def _unmarked(store: RunStore) -> list[Damage]:
     """Blocks whose mark is unreadable, or gone from a run that was complete."""
-    done, extra = store.done(), store.variant_done()
-    marks = [(b, int((extra if b.variant else done)[b.index])) for b in store.plan.blocks()]
+    marks = store.marks()
     complete = bool(store.attributes.get("complete"))
     reasons = {True: "its mark cannot be read", False: "it is not marked as done in a run that was complete"}
     return [Damage(b, reasons[mark < 0]) for b, mark in marks if mark < 0 or (complete and mark < b.n)]
@@ -61,7 +60,7 @@ def _elsewhere(store: RunStore) -> list[Damage]:
     """Arrays that belong to no block (sums over all blocks, risk numbers, names and axes) and cannot be read."""
     of_blocks = {f"paths/{field.name}" for field in store.plan.layout.fields} | {"variants/value"}
     of_blocks |= {f"blocks/{name}" for name in (*block_arrays(store.plan), "done", "digest", "seconds")}
-    of_blocks |= {f"blocks/variant_{name}" for name in ("done", "digest", "seconds")}
+    of_blocks |= {f"blocks/{kind}_{name}" for kind in ("variant", TWIN) for name in MARKS} | {f"{TWIN}/value"}
     found = []
     for name, array in sorted(store.root.members(max_depth=None)):
         if name in of_blocks or not isinstance(array, zarr.Array):
@@ -76,6 +75,10 @@ def _elsewhere(store: RunStore) -> list[Damage]:
 def block_files(store: RunStore, block: Block) -> list[Path]:
     """Files of a block, relative to the store."""
     place = "/".join(str(i) for i in block.index)
+    if block.variant == TWIN:
+        v, s, b = block.index
+        marks = [Path(f"blocks/{TWIN}_{name}/c/{place}") for name in ("digest", "seconds")]
+        return [Path(f"{TWIN}/value/c/{v}/{s}/0/{b}"), *marks]
     if block.variant:
         k, v, s, b = block.index
         marks = [Path(f"blocks/variant_{name}/c/{place}") for name in ("digest", "seconds")]
@@ -87,8 +90,7 @@ def block_files(store: RunStore, block: Block) -> list[Path]:
 
 
 def _finished(store: RunStore) -> list[Block]:
-    done, extra = store.done(), store.variant_done()
-    return [b for b in store.plan.blocks() if (extra if b.variant else done)[b.index] >= b.n]
+    return [block for block, stored in store.marks() if stored >= block.n]
 
 
 def _fault(store: RunStore, block: Block) -> str:
@@ -96,15 +98,13 @@ def _fault(store: RunStore, block: Block) -> str:
     root, plan = store.root, store.plan
     rows = slice(block.first_path, block.first_path + block.n)
     try:
+        wanted = int(root[f"blocks/{block.kind}digest"][block.index])
         if block.variant:
-            k, v, s, _ = block.index
-            table = root["variants/value"][k, v, s, :, rows]
-            got = digest_of([np.ascontiguousarray(table)])
-            wanted = int(root["blocks/variant_digest"][block.index])
+            group = TWIN if block.variant == TWIN else "variants"
+            got = digest_of([np.ascontiguousarray(root[f"{group}/value"][(*block.index[:-1], slice(None), rows)])])
         else:
             v, s, b = block.index
             got = digest_of([root[f"paths/{field.name}"][v, s, rows] for field in plan.layout.fields])
-            wanted = int(root["blocks/digest"][block.index])
             for name in block_arrays(plan):
                 root[f"blocks/{name}"][v, s, b]
     except Exception as error:  # noqa: BLE001 - decoders raise whatever a damaged chunk makes them raise

@@ -4,6 +4,7 @@
 /accounts  (venue, scenario, account)         written when all blocks are there
 /bands     (venue, scenario, time, quantile)  likewise
 /metrics   (venue, scenario, metric, bound)   likewise
+/twin      (venue, scenario, field, path)     control variate; all fields of a block in one chunk
 /variants  (variant, venue, scenario, field, path)  all fields of a block in one chunk
 /blocks    (venue, scenario, block, …)        partial sums, digests, and `done`: paths stored, 0 = none
 
@@ -23,11 +24,12 @@ import numpy as np
 import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
-from mcrisk.runs.plan import Layout, Plan, Variant
+from mcrisk.runs.plan import TWIN, Layout, Plan, Twin, Variant
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 BOUNDS = ("estimate", "lower", "upper")
 CELL = ("venue", "scenario")
+MARKS = {"done": "int32", "digest": "uint64", "seconds": "float64"}  # per block
 ACCOUNT_RESULTS = {
     "p_liquidated": ("1", "share of paths on which the account is liquidated at least once"),
     "p_liquidated_lower": ("1", "its 95 % Wilson interval, lower end"),
@@ -64,6 +66,8 @@ def lay_out(root: zarr.Group, plan: Plan) -> None:
     _lay_bands(root.create_group("bands"), plan)
     root.create_group("metrics")
     _lay_blocks(root.create_group("blocks"), plan)
+    if plan.twin:
+        _lay_twin(root, plan)
     if plan.variants:
         lay_variants(root, plan)
 
@@ -78,6 +82,13 @@ def resize(root: zarr.Group, plan: Plan) -> None:
     for name in (*block_arrays(plan), "done", "digest", "seconds"):
         array = root[f"blocks/{name}"]
         array.resize((*array.shape[:2], plan.blocks_per_cell, *array.shape[3:]))
+    if plan.twin:
+        _grow_axis(root[f"{TWIN}/path"], plan.twin_paths)
+        value, count = root[f"{TWIN}/value"], -(-plan.twin_paths // plan.block_paths)
+        value.resize((*value.shape[:3], plan.twin_paths))
+        for name in MARKS:
+            array = root[f"blocks/{TWIN}_{name}"]
+            array.resize((*array.shape[:2], count))
 
 
 def mend(root: zarr.Group, plan: Plan) -> None:
@@ -85,9 +96,9 @@ def mend(root: zarr.Group, plan: Plan) -> None:
     of_blocks = {*(field.name for field in plan.layout.fields), *block_arrays(plan), "done", "digest", "seconds"}
     later = {*of_blocks, *ACCOUNT_RESULTS, *plan.layout.band_edges}  # repaired by computing again, or by merging
     spare = None
-    for group in ("paths", "accounts", "bands", "blocks"):
+    for group in ("paths", "accounts", "bands", "blocks", *((TWIN,) if plan.twin else ())):
         for name, array in root[group].arrays():
-            if name in later or name.startswith("variant_"):
+            if name in later or name.startswith(("variant_", f"{TWIN}_")) or (group, name) == (TWIN, "value"):
                 continue
             try:
                 array[...]
@@ -226,7 +237,7 @@ def _lay_blocks(group: zarr.Group, plan: Plan) -> None:
     for name, (dtype, shape, dims) in block_arrays(plan).items():
         _create(group, name, dtype, (*cell, *shape), (1, 1, 1, *shape), (*CELL, "block", *dims))
     text = {"done": "paths stored of this block; 0 = none", "digest": "hash of the block's per-path results"}
-    for name, dtype in (("done", "int32"), ("digest", "uint64"), ("seconds", "float64")):
+    for name, dtype in MARKS.items():
         _create(
             group, name, dtype, cell, (1, 1, 1), (*CELL, "block"), long_name=text.get(name, "wall time of the block, s")
         )
@@ -247,6 +258,20 @@ def _padded(plan: Plan, edges: dict[str, np.ndarray], bins: int) -> np.ndarray:
     for row, venue in zip(table, plan.venues):
         row[: len(edges[venue])] = edges[venue]
     return table
+
+
+def _lay_twin(root: zarr.Group, plan: Plan) -> None:
+    group, fields, paths = root.create_group(TWIN), plan.twin.fields, plan.twin_paths
+    _coordinates(group, plan)
+    put(group, "field", np.array(fields), ("field",))
+    put(group, "path", np.arange(paths, dtype=np.int64), ("path",), long_name="path number; those of /paths come first")
+    group.attrs.update({"accounts": plan.twin.accounts, "ratio": plan.twin.ratio})
+    cell = (len(plan.venues), len(plan.scenarios))
+    chunk = (1, 1, len(fields), plan.block_paths)
+    _create(group, "value", "float64", (*cell, len(fields), paths), chunk, (*CELL, "field", "path"))
+    count = -(-paths // plan.block_paths)
+    for name, dtype in MARKS.items():
+        _create(root["blocks"], f"{TWIN}_{name}", dtype, (*cell, count), (1, 1, 1), (*CELL, f"{TWIN}_block"))
 
 
 def lay_variants(root: zarr.Group, plan: Plan) -> None:
@@ -270,7 +295,7 @@ def lay_variants(root: zarr.Group, plan: Plan) -> None:
     shape, chunk = (*cell, len(fields), plan.variant_paths), (1, 1, 1, len(fields), plan.variant_block)
     _create(group, "value", "float64", shape, chunk, ("variant", *CELL, "field", "path"))
     count = -(-plan.variant_paths // plan.variant_block)
-    for name, dtype in (("done", "int32"), ("digest", "uint64"), ("seconds", "float64")):
+    for name, dtype in MARKS.items():
         _create(
             root["blocks"], f"variant_{name}", dtype, (*cell, count), (1, 1, 1, 1), ("variant", *CELL, "variant_block")
         )  # fmt: skip
@@ -331,7 +356,15 @@ def stored_plan(root: zarr.Group) -> Plan:
         variants,
         chosen,
         int(facts["variant_block"]),
+        _stored_twin(root),
     )
+
+
+def _stored_twin(root: zarr.Group) -> Twin | None:
+    if TWIN not in root:
+        return None
+    facts = root[TWIN].attrs
+    return Twin(int(facts["accounts"]), float(facts["ratio"]), tuple(map(str, root[f"{TWIN}/field"][...])))
 
 
 def _unpadded(venues: tuple[str, ...], table: np.ndarray) -> dict[str, np.ndarray]:

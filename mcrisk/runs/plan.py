@@ -6,6 +6,7 @@ cells (break-even jumps, assumption strip) are blocks of a `Variant` and differ 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -15,6 +16,7 @@ import numpy as np
 from mcrisk.errors import InputError
 
 PROCESS_BYTES = 1300 * 2**20  # peak of a worker that compiles a step, measured; stated, not enforced
+TWIN = "twin"  # in place of a variant's name, and of its group in the store
 ACCOUNT_SUMS = {"liquidated": "int64", "deleveraged": "int64", "pnl_sum": "float64"}
 SQUARES = {"liquidated_squares": "int64", "deleveraged_squares": "int64"}  # of weights; weighted runs only
 
@@ -100,6 +102,25 @@ class Variant:
     text: str = ""
 
 
+@dataclass(frozen=True)
+class Twin:
+    """Control variate: every cell again with a condensed book, on the same paths and further ones (`runs.twin`).
+
+    Args:
+        accounts: of the condensed book.
+        ratio: paths of the twin per path of the run.
+        fields: per-path numbers that are kept, all as float64.
+    """
+
+    accounts: int
+    ratio: float
+    fields: tuple[str, ...]
+
+    def paths(self, paths: int) -> int:
+        """Paths of the twin of a run of so many; at least two more."""
+        return max(math.ceil(self.ratio * paths), paths + 2)
+
+
 @dataclass(frozen=True, order=True)
 class Block:
     """Paths [first_path, first_path + n) of one cell; `index` is its place in the store's arrays."""
@@ -110,7 +131,12 @@ class Block:
     first_path: int
     n: int
     index: tuple[int, ...] = ()
-    variant: str = ""
+    variant: str = ""  # name of the variant, or `TWIN`
+
+    @property
+    def kind(self) -> str:
+        """What the names of its arrays in /blocks begin with."""
+        return "" if not self.variant else f"{TWIN}_" if self.variant == TWIN else "variant_"
 
     @property
     def label(self) -> str:
@@ -130,6 +156,7 @@ class Plan:
     variants: tuple[Variant, ...] = ()
     variant_fields: tuple[str, ...] = ()  # () = all
     variant_block: int = 0  # 0 = block_paths, or fewer when no variant needs as many
+    twin: Twin | None = None
 
     def __post_init__(self) -> None:
         _check(self)
@@ -148,12 +175,26 @@ class Plan:
         """Size of the path axis of /variants: the longest variant."""
         return max((v.paths for v in self.variants), default=0)
 
+    @property
+    def twin_paths(self) -> int:
+        """Paths of the twin per cell; 0 without one."""
+        return self.twin.paths(self.paths) if self.twin else 0
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Kinds of its blocks, see `Block.kind`."""
+        return ("", *(("variant_",) if self.variants else ()), *((f"{TWIN}_",) if self.twin else ()))
+
     def blocks(self) -> Iterator[Block]:
-        """Base cells by venue, scenario, range; then the variants in the order given."""
+        """Base cells by venue, scenario, range; then the twin's likewise; then the variants in the order given."""
         for v, venue in enumerate(self.venues):
             for s, scenario in enumerate(self.scenarios):
                 for b, first, n in _ranges(self.paths, self.block_paths):
                     yield Block(venue, scenario, b, first, n, (v, s, b))
+        for v, venue in enumerate(self.venues):
+            for s, scenario in enumerate(self.scenarios):
+                for b, first, n in _ranges(self.twin_paths, self.block_paths):
+                    yield Block(venue, scenario, b, first, n, (v, s, b), TWIN)
         for k, variant in enumerate(self.variants):
             for venue in variant.venues:
                 for scenario in variant.scenarios:
@@ -164,7 +205,7 @@ class Plan:
     @property
     def total_paths(self) -> int:
         """Paths of all cells, variants included: the unit of progress."""
-        base = len(self.venues) * len(self.scenarios) * self.paths
+        base = len(self.venues) * len(self.scenarios) * (self.paths + self.twin_paths)
         return base + sum(len(v.venues) * len(v.scenarios) * v.paths for v in self.variants)
 
     def with_paths(self, paths: int) -> Plan:
@@ -188,7 +229,8 @@ class Plan:
         files = len(self.layout.fields) + len(self.layout.account_sums) + len(self.layout.band_edges) + 4
         sums = (self.block_bytes() - self.block_paths * per_path) // 3 + 2048 * files
         extra = sum(len(v.venues) * len(v.scenarios) * v.paths for v in self.variants) * 8 * len(self.variant_fields)
-        return rows + cells * self.blocks_per_cell * sums + extra + 2**20
+        twin = cells * self.twin_paths * 8 * len(self.twin.fields) if self.twin else 0
+        return rows + cells * self.blocks_per_cell * sums + extra + twin + 2**20
 
     def worker_bytes(self) -> int:
         """Memory of one worker: the process, the engine's working set, and the block's results with one copy."""
@@ -196,14 +238,19 @@ class Plan:
 
     def statement(self, workers: int | None = None) -> list[str]:
         """The plan in words, printed before a run and by `mcrisk validate`."""
-        count = len(self.venues) * len(self.scenarios) * self.blocks_per_cell
+        cells = len(self.venues) * len(self.scenarios)
+        count = cells * self.blocks_per_cell
         lines = [
             f"{len(self.venues)} venues × {len(self.scenarios)} scenarios × {self.paths:,} paths: "
             f"{count:,} blocks of up to {self.block_paths:,} paths, {self.layout.accounts:,} accounts each"
         ]
         if self.variants:
-            extra = sum(1 for block in self.blocks() if block.variant)
+            extra = sum(1 for block in self.blocks() if block.variant not in ("", TWIN))
             lines.append(f"{len(self.variants)} variants (break-even, assumptions): {extra:,} further blocks")
+        if self.twin:
+            lines.append(
+                f"control variate: {cells} × {self.twin_paths:,} paths of a book condensed to {self.twin.accounts:,} accounts"
+            )
         memory = f"about {self.worker_bytes() / 2**20:,.0f} MiB of memory per worker"
         if workers:
             memory += f", {workers * self.worker_bytes() / 2**30:.1f} GiB for {workers}"
@@ -240,5 +287,5 @@ def _check(plan: Plan) -> None:
         if twice:
             raise InputError(f"the {what} '{twice[0]}' is listed twice", f"{what}s", None, "keep one of them")
     tags = [v.name for v in plan.variants]
-    if len(set(tags)) != len(tags) or "" in tags:
+    if len(set(tags)) != len(tags) or {"", TWIN} & set(tags):
         raise ValueError(f"variant names must be unique and not empty: {tags}")

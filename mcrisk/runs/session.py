@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 import zarr
 
@@ -20,7 +21,7 @@ from mcrisk.runs.damage import find_missing
 from mcrisk.runs.execute import Crew, Execution, execute
 from mcrisk.runs.layout import put, zarr_settings
 from mcrisk.runs.merge import merge
-from mcrisk.runs.plan import Layout, Plan, Variant
+from mcrisk.runs.plan import TWIN, Layout, Plan, Twin, Variant
 from mcrisk.runs.progress import Progress, Silent, clock
 from mcrisk.runs.result import RunResult, open_run
 from mcrisk.runs.store import RunStore, failing_clearly
@@ -28,6 +29,10 @@ from mcrisk.runs.store import RunStore, failing_clearly
 
 def _no_variants(config: Any) -> tuple[Variant, ...]:
     return ()
+
+
+def _no_twin(config: Any) -> Twin | None:
+    return None
 
 
 def _no_more(config: Any) -> dict[str, Any]:
@@ -48,6 +53,7 @@ class Engine:
         prepare: (config, venue name, scenario name) → parameters of a cell, picklable and small.
         run_block: (parameters, first_path, n, forced) → BlockResult; importable in a worker.
         variants: config → further cells.
+        twin: config → the control variate it asks for. prepare_twin: as `prepare`, of the twin's cells.
         summarise: (tree of the store, config) → group name → dataset (metrics, break_even, strip).
         identity: config → further facts that decide bits (content of files, compiler).
         metric_names: what `summarise` will call its metrics, for targets; () = not known.
@@ -58,6 +64,8 @@ class Engine:
     prepare: Callable[[Any, str, str], Any]
     run_block: Callable[..., Any]
     variants: Callable[[Any], tuple[Variant, ...]] = _no_variants
+    twin: Callable[[Any], Twin | None] = _no_twin
+    prepare_twin: Callable[[Any, str, str], Any] | None = None
     summarise: Callable[[xr.DataTree, Any], dict[str, xr.Dataset]] = _no_summaries
     identity: Callable[[Any], dict[str, Any]] = _no_more
     metric_names: tuple[str, ...] = ()
@@ -74,6 +82,7 @@ def plan_of(config: Any, engine: Engine, paths: int | None = None) -> Plan:
         block_paths=config.execution.block_paths,
         layout=engine.layout(config),
         variants=engine.variants(config),
+        twin=engine.twin(config),
     )
 
 
@@ -142,8 +151,9 @@ def _tasks(config: Any, engine: Engine, store: RunStore) -> dict[tuple[str, str,
     """Parameters of the cells that still have blocks to compute."""
     changed = {variant.name: variant.config for variant in store.plan.variants}
     wanted = dict.fromkeys((block.variant, block.venue, block.scenario) for block in store.pending())
+    prepare = lambda variant: engine.prepare_twin if variant == TWIN else engine.prepare  # noqa: E731
     return {
-        (variant, venue, scenario): engine.prepare(changed.get(variant) or config, venue, scenario)
+        (variant, venue, scenario): prepare(variant)(changed.get(variant) or config, venue, scenario)
         for variant, venue, scenario in wanted
     }
 
@@ -222,10 +232,7 @@ def _history(store: RunStore, done: Execution, started: str, wall: float) -> dic
             "startup_seconds": round(done.startup, 3), "retried_blocks": done.retried,
         }
     )  # fmt: skip
-    seconds = float(store.root["blocks/seconds"][...].sum())
-    if store.plan.variants:
-        extra = store.root["blocks/variant_seconds"][...]
-        seconds += float(extra[extra == extra].sum())
+    seconds = sum(float(np.nansum(store.root[f"blocks/{kind}seconds"][...])) for kind in store.plan.kinds)
     peak = max(done.peak_bytes, int(store.attributes.get("memory", {}).get("worker_peak_bytes", 0)))
     return {
         "sessions": sessions,

@@ -23,7 +23,7 @@ from mcrisk.runs import fingerprint as prints
 from mcrisk.runs.layout import block_arrays, lay_out, lay_variants, mend, resize, stored_plan, zarr_settings
 from mcrisk.runs.lock import NAME as LOCK_NAME
 from mcrisk.runs.place import LocalPlace, Lock, Place, place_of, reaching, remote_error
-from mcrisk.runs.plan import Block, Plan
+from mcrisk.runs.plan import TWIN, Block, Plan
 
 FORMAT = 1
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -105,20 +105,20 @@ class RunStore:
         """Paths stored per block, int32 [venue, scenario, block]; −1 = the mark cannot be read, and counts as none."""
         return _marks(self.root["blocks/done"])
 
-    def variant_done(self) -> np.ndarray | None:
-        """Likewise, int32 [variant, venue, scenario, block]; None in a run without variants."""
-        return _marks(self.root["blocks/variant_done"]) if self.plan.variants else None
+    def marks(self) -> list[tuple[Block, int]]:
+        """Every block of the plan, in plan order, and the paths stored of it, as in `done`."""
+        found = {kind: _marks(self.root[f"blocks/{kind}done"]) for kind in self.plan.kinds}
+        return [(block, int(found[block.kind][block.index])) for block in self.plan.blocks()]
 
     def pending(self) -> list[Block]:
         """Blocks of the plan that are not complete in the store, in plan order."""
-        base, extra = self.done(), self.variant_done()
-        return [b for b in self.plan.blocks() if (extra if b.variant else base)[b.index] < b.n]
+        return [block for block, stored in self.marks() if stored < block.n]
 
     def forget(self, blocks: list[Block]) -> None:
         """Mark blocks as not done, so that they are computed again."""
         with zarr_settings():
             for block in blocks:
-                self.root["blocks/variant_done" if block.variant else "blocks/done"][block.index] = 0
+                self.root[f"blocks/{block.kind}done"][block.index] = 0
                 self.root.attrs["complete"] = False
 
     def extend(self, plan: Plan) -> None:
@@ -190,11 +190,11 @@ def write_block(url: str, session: str, plan: Plan, block: Block, result: Any) -
             _open.clear()
             _open[key] = zarr.open_group(url, mode="r+", use_consolidated=True)
         root = _open[key]
-        prefix = "variant_" if block.variant else ""
-        digest = (_write_variant if block.variant else _write_base)(root, plan, block, result)
-        root[f"blocks/{prefix}digest"][block.index] = np.uint64(digest)
-        root[f"blocks/{prefix}seconds"][block.index] = float(result.seconds)
-        root[f"blocks/{prefix}done"][block.index] = np.int32(block.n)
+        write = {"": _write_base, "variant_": _write_variant, f"{TWIN}_": _write_twin}[block.kind]
+        digest = write(root, plan, block, result)
+        root[f"blocks/{block.kind}digest"][block.index] = np.uint64(digest)
+        root[f"blocks/{block.kind}seconds"][block.index] = float(result.seconds)
+        root[f"blocks/{block.kind}done"][block.index] = np.int32(block.n)
     return digest
 
 
@@ -225,6 +225,13 @@ def _write_variant(root: zarr.Group, plan: Plan, block: Block, result: Any) -> i
     rows = slice(block.first_path, block.first_path + block.n)
     table = np.stack([np.asarray(result.paths[name], dtype=np.float64) for name in plan.variant_fields])
     root["variants/value"][k, v, s, :, rows] = table
+    return digest_of([table])
+
+
+def _write_twin(root: zarr.Group, plan: Plan, block: Block, result: Any) -> int:
+    v, s, _ = block.index
+    table = np.stack([np.asarray(result.paths[name], dtype=np.float64) for name in plan.twin.fields])
+    root[f"{TWIN}/value"][v, s, :, block.first_path : block.first_path + block.n] = table
     return digest_of([table])
 
 

@@ -21,7 +21,7 @@ from mcrisk.config.schedule import Schedule, When
 from mcrisk.schedules.calendar import following
 from mcrisk.schedules.install import command
 
-WORDS = {0: "done", 1: "failed", 2: "wrong input", 3: "a limit is breached or a number moved", 130: "interrupted"}
+WORDS = {0: "nothing left to do", 1: "failed", 2: "wrong input", 3: "a limit is breached or a number moved", 130: "interrupted"}
 Launch = Callable[[str], int]
 Say = Callable[[str], None]
 
@@ -76,7 +76,8 @@ def _slot(reference: str, schedule: Schedule, launch: Launch, say: Say) -> None:
     code = launch(reference)
     upcoming = following(schedule.when, datetime.now(UTC))
     then = f"; next {upcoming:%Y-%m-%d %H:%M:%S} UTC" if upcoming else ""
-    say(f"{schedule.name}: {WORDS.get(code, f'exit code {code}')}{then}")
+    killed = f"its process was killed (signal {-code}); the slot is taken up again when the next one comes"
+    say(f"{schedule.name}: {killed if code < 0 else WORDS.get(code, f'exit code {code}')}{then}")
 
 
 def run_forever(schedules: Sequence[tuple[str, Schedule]], say: Say, at_once: int = 1) -> int:

@@ -34,11 +34,14 @@ def test_differences_are_paired_and_put_in_words():
     assert gap.estimate == pytest.approx(0.05, abs=0.01) and gap.lower > 0.04  # far narrower than unpaired
     assert found.difference("okx-preipo-perp", "baseline", "p_adl") == (0, 0, 0)
     text = designs.answer(found)
-    assert text.startswith("Against kraken-preipo on the same paths, okx-preipo-perp is better in 0 and worse in 7 of 14, for ")
+    assert text.startswith("Against kraken-preipo on the same paths, okx-preipo-perp is better in 0 and worse in 7 of 14 numbers, ")
     assert "worse in" in text and "(squeeze)" in text and "less initial margin" in text
     assert f"requires {text_of('initial_margin', 0.5)} of open interest less" in text
     assert "okx-preipo-perp: no fund" in designs.table(found, "squeeze").note
     assert len(designs.differences_table(found).rows) == 2 * len(designs.JUDGED)
+    glance = designs.verdicts_table(found)
+    assert glance.columns == ("design", "number", "baseline", "squeeze") and len(glance.rows) == len(designs.JUDGED)
+    assert {(row[2], row[2].tone, row[3], row[3].tone) for row in glance.rows} == {("equal", "", "worse", "red")}
 
 
 def test_base_comes_first_and_designs_keep_their_order():

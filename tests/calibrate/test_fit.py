@@ -158,6 +158,11 @@ def test_bad_options(tmp_path, capsys):
     assert execute(["fit", str(tmp_path / "c.csv"), "--resamples", "3", "--out", str(tmp_path / "o")]) == 2
 
 
+def test_the_answer_comes_first_with_its_intervals(fits):
+    words = fitting.headline(fits[0])
+    assert words.startswith("40.0 days of candles give a volatility of ") and words.count("[") == 2 and "were seen" in words
+
+
 def test_draws_are_parameter_sets_as_likely_as_the_fit(fits):
     """They spread as the intervals do, cover the truth about as often, and every set is a possible model."""
     inside = total = 0

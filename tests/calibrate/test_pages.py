@@ -2,10 +2,12 @@
 
 import json
 import math
+from functools import partial
 
 import pytest
 
-from mcrisk.calibrate.output import Findings, Picture, Table, money_range, slug, write_page
+from mcrisk.calibrate.output import Findings, Picture, Table, Verdict, money_range, slug, write_page
+from mcrisk.calibrate.pages import to_html
 from mcrisk.cli.app import execute
 from mcrisk.report.svg import Plot, linear
 from tests.report.browser import Browser, chromium
@@ -48,6 +50,24 @@ def test_numbers_keep_their_values(page):
     assert list(rows[0].values())[2]["estimate"] == 2.0
 
 
+def test_pictures_of_a_group_share_a_figure_and_a_chapter_stands_behind_the_tables():
+    plot = Plot(linear(0, 1, str), linear(0, 1, str), "x", "y", "name")
+    picture = partial(Picture, str(plot.render()), "title", "What to see.")
+    figures = {f"{group}{k}": picture(group=group, panel=f"panel {k}", chapter="Curves") for group in "AB" for k in range(3)}
+    verdicts = Table("Verdicts", ("what", "word"), (("a", Verdict("worse", "red")), ("b", Verdict("better", "green"))))
+    html = to_html(Findings("toy", "t", "Answer.", [verdicts], figures | {"own": picture(legend=(("bar s0", "low"),))}))
+    assert html.count("<figure>") == 7 and html.count('class="figure"') == 3 and html.count("What to see.") == 3
+    assert html.index('id="figure-toy-own"') < html.index('id="verdicts"') < html.index('id="curves"') < html.index("panel 0")
+    assert '<td class="tone red" data-v="worse">worse</td>' in html and ">low</li>" in html
+
+
+def test_no_empty_chapter_and_no_word_of_simulation_where_data_were_given():
+    tables = [Table("Tests", ("test", "p"), (("coverage", 0.5),))]
+    made, measured = (to_html(Findings(command, "t", "4 losses.", tables)) for command in ("designs", "backtest"))
+    assert "The answer" not in made + measured and "4 losses." in made and "4 losses." in measured
+    assert "simulated" in made and "simulated" not in measured and "estimated from the data" in measured
+
+
 @pytest.mark.skipif(chromium() is None, reason="no Chromium installed")
 def test_the_page_in_a_browser(page):
     with Browser() as browser:
@@ -74,3 +94,12 @@ def test_commands_answer_as_json_or_not_at_all(options, tmp_path, capsys):
     data = json.loads(said.out)
     assert data["command"] == "adl-lab" and data["tables"][0]["rows"][0]["policy"] == "OKX"
     assert data["files"][0] == str(tmp_path / "adl-lab.html") and slug("Who pays") == "who-pays"
+
+
+@pytest.mark.skipif(chromium() is None, reason="no Chromium installed")
+def test_long_tables_stay_out_of_print(page):
+    with Browser() as browser:
+        browser.open(page[0], 1050, media="print")
+        shown = "[...document.querySelectorAll('table')].filter(t => t.getBoundingClientRect().height > 0).map(t => t.dataset.name)"
+        assert browser.evaluate(shown) == ["numbers-table"]
+        assert browser.evaluate("getComputedStyle(document.querySelector('#more')).display") == "none"

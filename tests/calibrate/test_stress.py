@@ -1,6 +1,7 @@
 """Reverse stress and sensitivity on functions whose answer is known, and once on the engine."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -55,7 +56,11 @@ def test_the_boundary_of_a_plane_and_its_mildest_point(tmp_path):
     assert rays[0].shares == pytest.approx((0.5, 0.5), abs=0.06)
     text = reverse.sentence(study, rays)
     assert "severity 0.50" in text and "alone would have to reach" in text
-    assert "polyline" in reverse.figure(study, rays).svg and len(reverse.table(study, rays).rows) == len(rays)
+    assert len(reverse.table(study, rays).rows) == len(rays)
+    (picture,) = reverse.figures(study, rays).values()
+    assert picture.group == "Where the limit breaks" and "polyline" in picture.svg
+    corners = re.search(r'<polygon class="b s5" points="([^"]+)"', picture.svg)[1].split()
+    assert len(corners) == 2 * len(rays) == 2 * (2 + 3 + 10)  # axes, three between, those asked for: each out to the edge
 
 
 def test_an_input_that_does_not_matter_never_breaks_alone(tmp_path):
@@ -90,14 +95,27 @@ def test_tornado_is_paired_and_sorted(tmp_path):
     assert [bar.name for bar in bars] == ["fund", "fall"]
     assert bars[1].at_high.estimate == pytest.approx(1 - base[0], abs=1e-9)
     assert bars[0].at_low.upper - bars[0].at_low.lower < 1e-9
-    assert "polyline" in sensitivity.tornado_figure(study, bars).svg
+    picture = sensitivity.tornado_figure(study, bars)
+    assert 'class="l w"' in picture.svg and dict(picture.legend)["bar s0"] == "input at its low end"
+
+
+def test_titles_of_inputs_are_not_cut_off(tmp_path):
+    inputs = [INPUTS[0] | {"text": "x" * 41}, INPUTS[1] | {"text": "y" * 80}]
+    study, run = load_world(Sensitivity, write(tmp_path, metric="p_adl", inputs=inputs))
+    svg = sensitivity.tornado_figure(study, sensitivity.tornado(study, run, toy(lambda a, b: a + b))[1]).svg
+    starts = [(float(x), len(text)) for x, text in re.findall(r'x="([\d.]+)"[^>]*text-anchor="start">([xy]+…?)<', svg)]
+    assert len(starts) == 2 and all(x > 0 and x + letters * 7.2 < 420 for x, letters in starts)  # of 420 units
 
 
 def test_sobol_indices_of_a_linear_function(tmp_path):
     study, run = load_world(Sensitivity, write(tmp_path, metric="p_adl", sobol=64))
     rows = {row[0]: row for row in sensitivity.sobol(study, run, toy(lambda a, b: a + 3 * b)).rows}
-    assert rows["fall"][1] == pytest.approx(0.1, abs=0.05) and rows["fund"][1] == pytest.approx(0.9, abs=0.1)
-    assert rows["fund"][4] == pytest.approx(0.9, abs=0.1)
+    assert next(iter(rows)) == "fund"  # what matters most comes first
+    first, total = rows["fund"][1:]
+    assert rows["fall"][1].interval[0] == pytest.approx(0.1, abs=0.05) and first.interval[0] == pytest.approx(0.9, abs=0.1)
+    assert total.interval[0] == pytest.approx(0.9, abs=0.1)
+    low, high = (f"{end:.2f}" for end in total.interval[1:])
+    assert total == f"{total.interval[0]:.2f} [{low}, {high}]"
 
 
 def test_map_has_every_cell(tmp_path):
@@ -105,7 +123,7 @@ def test_map_has_every_cell(tmp_path):
         Sensitivity, write(tmp_path, metric="p_adl", map=["fall", "fund"], map_steps=3), {}
     )
     table, picture = sensitivity.heat_map(study, run, toy(lambda a, b: a * b))
-    assert len(table.rows) == 9 and table.rows[-1][2] == pytest.approx(1.0) and picture.svg.count("<rect") == 9
+    assert len(table.rows) == 9 and table.rows[-1][2].startswith("100 % [") and picture.svg.count("<rect") == 9
 
 
 @pytest.mark.parametrize(

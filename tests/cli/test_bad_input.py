@@ -65,6 +65,8 @@ def test_a_wrong_file(mcrisk, tmp_path, command, name):
         ([QUICK, "--out", "/proc/no/x.zarr"], "/proc/no/x.zarr"),
         ([QUICK, "--out", "/dev/null/x.zarr"], "/dev/null/x.zarr"),
         ([QUICK, "--set", "book.file=none.csv"], "none.csv"),
+        ([QUICK, "--set", "variance_reduction.control_variate={}"], "1000 accounts cannot stand for the 1000"),
+        ([QUICK, "--set", "variance_reduction.control_variate={accounts: 100, ratio: 1}"], "control_variate.ratio"),
     ],
 )
 def test_a_wrong_run(mcrisk, tmp_path, arguments, says):

@@ -124,3 +124,17 @@ def test_quiet_is_silent(mcrisk, store, tmp_path):
 def test_report_refuses_a_missing_previous_run(mcrisk, store, tmp_path):
     said = mcrisk("report", store, "--previous", tmp_path / "none.zarr")
     assert said.code == 2 and "no such run" in said.err
+
+
+def test_a_study_says_how_far_it_is(capsys, monkeypatch):
+    from mcrisk.cli import evaluations
+
+    monkeypatch.setattr(evaluations, "EVERY", 0.0)
+    heard, unknown, silent = (evaluations.Evaluations(*given) for given in ((2,), (0,), (2, True)))
+    for call in (heard, heard, unknown, silent):
+        call()
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("simulating 2 times; the first time this compiles") and lines[1].startswith("simulating; ")
+    assert lines[2].startswith("1 of 2 evaluations in ") and " s left" in lines[2]
+    assert lines[3].startswith("2 of 2 evaluations in ") and " left" not in lines[3]
+    assert lines[4].startswith("1 evaluation in ") and len(lines) == 5

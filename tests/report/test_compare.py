@@ -51,6 +51,15 @@ def test_a_real_change_is_called_moved_and_pairing_sees_it_sooner(base, tmp_path
     assert width[True] < width[False]
 
 
+def test_the_page_names_runs_apart_says_once_what_moved_and_what_differs(base, tmp_path):
+    config = {**_config(VENUES, "x"), "markets": [{"name": "company"}], "book": {"accounts": 7}}
+    found = compare(base, store(tmp_path / "worse.zarr", worse=1.5, config=config))
+    page = compare_page.page([found])
+    assert page.title == "a against worse"  # both are called alike, their files are not
+    assert page.lead == sentence(found) and page.sections[0].lead == ""
+    assert dict(page.facts)["differs"].startswith("book") and " → " in dict(page.facts)["differs"]
+
+
 def test_equal_runs_with_other_draws_do_not_cry_wolf(base, tmp_path):
     found = compare(base, store(tmp_path / "b.zarr", seed=8, run_seed=2))
     assert found.count(MOVED) == 0

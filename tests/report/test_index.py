@@ -67,6 +67,14 @@ def test_results_behind_a_url_have_a_page_too(folder, tmp_path, monkeypatch):
     assert execute(["index", "nosuch://x"]) == 2
 
 
+def test_the_first_lines_say_what_is_most_at_risk_and_days_stay_on_one_line(folder):
+    text = index(folder).read_text(encoding="utf-8")
+    latest = entries(folder)[-1]
+    worst = max(latest.metrics, key=lambda venue: latest.metrics[venue]["p_fund_depleted"][0])
+    assert f"Most at risk there: {worst}, P(fund gone) " in text.partition("<main")[0]
+    assert "2026\u201111\u201119\u00a0" in text and 'data-v="2026-11-19 ' in text
+
+
 def test_runs_and_remembered_slots_are_found_in_order(folder):
     found = entries(folder)
     assert [(e.series, e.state) for e in found][:3] == [

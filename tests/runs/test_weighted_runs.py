@@ -87,7 +87,7 @@ def test_decisions_refuse_weighted_runs():
 
 
 @pytest.mark.parametrize(("wish", "words"), [
-    ("{antithetic: true}", "not offered"), ("{splitting: true}", "not offered"), ("{control_variate: twin}", "not offered"),
+    ("{antithetic: true}", "not offered"), ("{splitting: true}", "not offered"), ("{control_variate: twin}", "control_variate"),
     ("{events: {share: 1.0}}", "less than 1"), ("{jumps: {factor: 1}}", "leave `jumps` out"), ("{nets: 3}", "nets"),
 ])  # fmt: skip
 def test_what_makes_no_sense_is_refused_with_the_reason(wish, words):

@@ -34,8 +34,15 @@ def test_the_long_lived_process_asks_at_once_and_at_every_slot_without_overlap(s
     scheduler = daemon.start([("x.yaml", setting.schedule)], launch, said.append)
     time.sleep(2.6)
     scheduler.shutdown(wait=True)
-    assert 3 <= len(calls) <= 4 and said[0].startswith("watch: done; next ")
+    assert 3 <= len(calls) <= 4 and said[0].startswith("watch: nothing left to do; next ")
     assert all(call.microsecond < 500_000 for call in calls[1:])
+
+
+@pytest.mark.parametrize("code, words", [(-9, "killed (signal 9); the slot is taken up again"), (3, "limit"), (7, "exit code 7")])
+def test_how_a_slot_ended_is_said_in_words(setting, code, words):
+    said = []
+    daemon._slot("x.yaml", setting.schedule, lambda reference: code, said.append)
+    assert words in said[0] and "; next " in said[0]
 
 
 def test_sigterm_ends_the_long_lived_process(tmp_path):
@@ -47,7 +54,7 @@ def test_sigterm_ends_the_long_lived_process(tmp_path):
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )  # fmt: skip
     lines = [process.stdout.readline()]
-    while "done; next" not in lines[-1]:
+    while "nothing left to do; next" not in lines[-1]:
         assert lines[-1] or process.poll() is None, lines
         lines.append(process.stdout.readline())
     process.send_signal(signal.SIGTERM)
