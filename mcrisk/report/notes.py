@@ -25,19 +25,22 @@ def notes_table(run: Run) -> Table:
         owners = merged.setdefault(key, [])
         if owner not in owners:
             owners.append(owner)
-    whole = {"venues": len(run.venues), "scenarios": len(run.scenarios)}
+    whole = {"venues": [v.name for v in run.venues], "scenarios": list(run.scenarios)}
     table = Table("notes", f"Everything marked as an assumption ({len(merged)})", [Column(c) for c in COLUMNS])
     for (kind, *rest), owners in merged.items():
         of = "venues" if kind.startswith("venue") else "scenarios" if kind.startswith("scenario") else ""
-        table.add(_where(kind, owners, of, whole.get(of, 0)), *rest)
+        table.add(_where(kind, owners, of, whole.get(of, [])), *rest)
     if not merged:
         table.note = "The stored configuration carries no provenance notes."
     return table
 
 
-def _where(kind: str, owners: list[str], of: str, whole: int) -> str:
-    """'all venues', 'kraken-preipo, okx-preipo-perp', 'liquidity: all venues', 'book'; `of` the kind of owner, `whole` how many."""
-    named = f"all {of}" if len(owners) == whole > 1 else ", ".join(o for o in owners if o)
+def _where(kind: str, owners: list[str], of: str, whole: list[str]) -> str:
+    """'all venues', 'kraken-preipo, okx-preipo-perp', 'liquidity: all venues', 'book'; `whole` all owners of the kind `of`."""
+    others = [name for name in map(fmt.clean, whole) if name not in owners]
+    named = ", ".join(o for o in owners if o)
+    if len(whole) > 1 and len(others) < min(3, len(owners)):
+        named = f"all {of}{f' but {fmt.join(others)}' if others else ''}"
     if kind == of:
         return named
     title = kind.replace("venue_", "").replace("scenario_", "").replace("_", " ")

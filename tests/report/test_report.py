@@ -223,6 +223,7 @@ def test_the_shipped_run_config_is_understood(tmp_path):
     wanted = {n["note"] for v in config["venues"] for n in v["provenance"] if n["assumption"]}
     assert len(notes) > 50 and wanted <= {n["note"] for n in notes}
     assert not [n["where"] for n in notes if n["where"].count(",") >= len(config["venues"]) - 1]  # all of them is "all venues"
+    assert {"all scenarios", "liquidity: all venues"} <= {n["where"] for n in notes}
     assert "30 days" in data["answer"]["worry"] or "no insurance fund" in data["answer"]["worry"]
 
 
