@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (".py", ".toml", ".txt", ".md", ".yaml", ".yml", ".sh", "")
 REGISTRIES = re.compile(r"https?://[^ \"]*(pypi|pythonhosted|npmjs)|--(extra-)?index-url|--find-links")
-LONG_FILES: dict[str, int] = {"mcrisk/config/venue.py": 500}  # a list of declarations
+LONG_FILES: dict[str, int] = {}  # exceptions, each with its reason
 LONG_FUNCTION, LONG_FILE = 60, 400
 
 
