@@ -145,10 +145,11 @@ def build(run: Run, since: Comparison | None = None, told: Sequence[Told] = ()) 
         ("paths per cell", fmt.count(run.n_paths)),
         ("compared with", f"{since.old.name}, see below" if since is not None else "no earlier run (--previous)"),
     ]
+    pair = designs.section(run, cells)
     chapters = [
         *([compare_page.section(since)] if since is not None else []),
         _holes(run, cells),
-        designs.section(run, cells),
+        *([pair] if pair.blocks else []),
         _headline(run),
         _around(run),
         clock.section(run),
@@ -157,6 +158,7 @@ def build(run: Run, since: Comparison | None = None, told: Sequence[Told] = ()) 
         _paths(run),
         *([ledgers.section(run, told)] if told else []),
         sections.strip_section(run),
+        *([] if pair.blocks else [pair]),  # nothing to see: only that it was not computed
         sections.reproduce_section(run, cells),
     ]
     answer = find_answer(run, judged)

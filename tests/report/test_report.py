@@ -178,6 +178,7 @@ def test_missing_groups_are_named(bare):
     ):
         assert text in bare.html and text in " ".join(bare.json["missing"])
     assert "not computed" in bare.html
+    assert bare.html.index('id="numbers"') < bare.html.index('id="two-designs"')  # what is not there does not come first
     assert not Outline(bare.html).unbalanced
 
 
