@@ -228,7 +228,7 @@ RATIO, REPLICATES = 8, 16
 
 
 def condensed(accounts: int, paths: int, measured: int, cells: tuple[tuple[str, str], ...]) -> list[dict]:
-    """Condensed books of cells with `accounts` accounts as control variates, one row per cell, size and target.
+    """Condensed books as control variates, one row per cell, size and target.
 
     gain_at_best is what the squared correlation and the cost admit with the best number of twin paths. For the size whose best
     gains are largest, the estimator of `mcrisk.risk.control` with `RATIO` times as many: fewer_paths (squared ratio of the
@@ -284,8 +284,7 @@ def drawn_twin(work: Workload, accounts: int, paths: int) -> Sample:
     sim = runs_twin.simulator(runs_twin.TwinTask(simulate.prepare(config, work.venue, work.scenario), accounts))
     sim.block(0, 64)  # compiles
     start = time.process_time()
-    found = sim.block(0, paths)
-    return Sample(found.paths, np.zeros(paths, int), (time.process_time() - start) / paths)
+    return Sample(sim.block(0, paths).paths, np.zeros(paths, int), (time.process_time() - start) / paths)
 
 
 def measure(work: Workload, full: Sample, size: int, rows: list[dict], measured: int) -> None:

@@ -112,14 +112,19 @@ def controlled_probability(y: ArrayLike, c: ArrayLike, level: float = 0.95) -> C
     stretch = (float(special.stdtrit(parts.freedom, 0.5 + level / 2)) / z) ** 2
     inside = min(max(p, 0.5 / n), 1.0 - 0.5 / n)  # an estimate at or beyond an end has the spread of half a path
     size = inside * (1.0 - inside) / (parts.variance * stretch)
-    centre = (p + z * z / (2 * size)) / (1 + z * z / size)
-    half = z / (1 + z * z / size) * math.sqrt(p * (1 - p) / size + z * z / (4 * size * size))
+    low, high = _wilson(p, size, z)
     missed = z * z / (n + z * z)  # Wilson's bound on what n paths never showed
     seen = twin[:n]
     above = missed if int(((x > 0) & (seen == 0)).sum()) < FEW else 0.0
     below = missed if int(((x == 0) & (seen > 0)).sum()) < FEW else 0.0
-    ends = Interval(p, max(min(centre - half, p) - below, 0.0), min(max(centre + half, p) + above, 1.0))
-    return _controlled(ends, intervals.wilson(int(x.sum()), n, level), parts)
+    ends = Interval(p, max(min(low, p) - below, 0.0), min(max(high, p) + above, 1.0))
+    return _controlled(ends, Interval(float(x.mean()), *_wilson(float(x.mean()), n, z)), parts)
+
+
+def _wilson(p: float, n: float, z: float) -> tuple[float, float]:
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return centre - half, centre + half
 
 
 def _controlled(found: Interval, plain: Interval, parts: _Parts) -> Controlled:

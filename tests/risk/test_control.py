@@ -1,7 +1,7 @@
 """Control variates against what is known: Gaussian pairs, unbiasedness for any law, coverage, and when the plain number stands.
 
-Monte Carlo checks allow 5 standard errors (a false alarm in 1.7 million) or, for coverage of 1,000 intervals, 93 to 97 %
-(3 standard errors); seeds are fixed.
+Monte Carlo checks allow 5 standard errors (a false alarm in 1.7 million) or, for coverage of 600 intervals, 92 to 98 %
+(3.4 standard errors); seeds are fixed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def repeated(count, *args, of=control.controlled_mean, **more):
 
 
 def test_gaussian_pairs_have_the_variance_of_the_formula():
-    n, m, rho, count = 200, 1600, 0.9, 1500
+    n, m, rho, count = 200, 1600, 0.9, 800
     found = repeated(count, n, m, rho)
     estimates = np.array([f.interval.estimate for f in found])
     known = (1.0 - rho * rho * (1.0 - n / m)) / n  # of the best two-model estimator of unit variance
@@ -45,24 +45,24 @@ def test_gaussian_pairs_have_the_variance_of_the_formula():
 
 @pytest.mark.parametrize(("rho", "ratio"), [(0.95, 10), (0.3, 2)])
 def test_intervals_of_means_cover(rho, ratio):
-    found = repeated(1000, 150, 150 * ratio, rho)
+    found = repeated(600, 150, 150 * ratio, rho)
     covered = np.mean([f.interval.lower <= 0.0 <= f.interval.upper for f in found])
-    assert 0.93 <= covered <= 0.97
+    assert 0.92 <= covered <= 0.98
 
 
 @pytest.mark.parametrize("rho", [0.97, 0.6])
 def test_intervals_of_probabilities_cover(rho):
-    found = repeated(1000, 500, 4000, rho, of=control.controlled_probability, law=lambda z: (z > 1.0).astype(float))
+    found = repeated(600, 500, 3000, rho, of=control.controlled_probability, law=lambda z: (z > 1.0).astype(float))
     p = float(1.0 - 0.8413447460685429)
     covered = np.mean([f.interval.lower <= p <= f.interval.upper for f in found])
-    assert covered >= 0.93 and all(f.used for f in found)
+    assert covered >= 0.92 and all(f.used for f in found)
     if rho == 0.6:  # no room left for differences that were not seen
-        assert covered <= 0.97
+        assert covered <= 0.98
         assert np.mean([f.fewer_paths for f in found]) > 1.05
 
 
 def test_it_is_unbiased_for_skewed_losses_and_few_paths():
-    count, law = 2500, lambda z: np.exp(1.2 * z)
+    count, law = 1500, lambda z: np.exp(1.2 * z)
     estimates = np.array([f.interval.estimate for f in repeated(count, 20, 200, 0.9, law=law)])
     error = estimates.std(ddof=1) / math.sqrt(count)
     assert abs(estimates.mean() - math.exp(0.72)) <= 5 * error
@@ -70,7 +70,7 @@ def test_it_is_unbiased_for_skewed_losses_and_few_paths():
 
 
 def test_a_useless_twin_costs_no_more_than_its_noise():
-    found = repeated(400, 200, 400, 0.0)
+    found = repeated(200, 200, 400, 0.0)
     assert np.mean([f.fewer_paths for f in found]) == pytest.approx(1.0, abs=0.05)
 
 

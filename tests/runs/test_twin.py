@@ -46,8 +46,8 @@ ENGINE = fake.engine(twin=lambda config: BESIDE, prepare_twin=other)
 
 
 def short(paths: int, **more) -> fake.Config:
-    """Two cells, three blocks and eight of the twin each."""
-    return fake.Config(paths, scenarios=fake.Config.scenarios[:1], **more)
+    """One cell, three blocks and eight of the twin."""
+    return fake.Config(paths, venues=fake.Config.venues[1:], scenarios=fake.Config.scenarios[:1], **more)
 
 
 def memory() -> str:
@@ -75,26 +75,27 @@ def whole(tmp_path_factory) -> Path:
     return out
 
 
-def here(out: Path) -> None:
-    """`fake.run_here` with the twin: what is missing, block after block in this process."""
-    config = short(96)
+def here(out: Path, paths: int = 96, blocks: int | None = None) -> None:
+    """`fake.run_here` with the twin: what is missing, block after block in this process; only so many `blocks`, if given."""
+    config = short(paths)
     identity = fingerprint.identity(config.model_dump(), "fake", source="fake")
     with RunStore.open(out, plan_of(config, ENGINE), identity, {"name": config.name, "sessions": []}) as store:
-        for block in store.pending():
+        for block in store.pending()[:blocks]:
             make = other if block.variant == TWIN else ENGINE.prepare
             result = fake.run_block(make(config, block.venue, block.scenario), block.first_path, block.n)
             write_block(str(store.path), uuid.uuid4().hex, store.plan, block, result)
-        _finish(store, config, ENGINE)
-        store.note(complete=True)
+        if blocks is None:
+            _finish(store, config, ENGINE)
+            store.note(complete=True)
 
 
 def test_the_twin_is_laid_out_before_anything_is_computed(tmp_path):
     config = short(96)
     identity = fingerprint.identity(config.model_dump(), "fake")
     with RunStore.open(tmp_path / "run.zarr", plan_of(config, ENGINE), identity, {"name": "a"}) as store:
-        assert len(store.pending()) == 2 * (3 + 8) and store.plan.total_paths == 2 * (96 + 240)
+        assert len(store.pending()) == 3 + 8 and store.plan.total_paths == 96 + 240
     tree = xr.open_datatree(tmp_path / "run.zarr", engine="zarr")
-    assert dict(tree[TWIN].sizes) == {"venue": 2, "scenario": 1, "field": 2, "path": 240}
+    assert dict(tree[TWIN].sizes) == {"venue": 1, "scenario": 1, "field": 2, "path": 240}
     assert tree[TWIN].attrs == {"accounts": 3, "ratio": 2.5}
     with RunStore.existing(tmp_path / "run.zarr") as store:
         assert store.plan.twin == BESIDE
@@ -112,30 +113,37 @@ def test_paths_are_those_of_a_run_without_it(whole, tmp_path):
         np.testing.assert_array_equal(stored.sel(field=name), row[name].astype(float))
 
 
-def test_a_longer_run_and_an_interrupted_one_end_where_an_undisturbed_one_does(whole):
-    grown = memory()
-    run_with(ENGINE, short(40), grown)
-    run_with(ENGINE, short(96), grown)
+def test_a_longer_run_and_an_interrupted_one_end_where_an_undisturbed_one_does(whole, tmp_path):
+    grown, cut = tmp_path / "grown.zarr", tmp_path / "cut.zarr"
+    here(grown, 40)
+    here(grown)
     same(groups(grown), groups(whole))
-    cut, calls = memory(), []
-
-    def failing(task, first, n, forced=None):
-        calls.append(task)
-        if len(calls) > 12 and task.scenario.endswith("condensed"):
-            raise ZeroDivisionError("power cut")
-        return fake.run_block(task, first, n, forced)
-
-    with pytest.raises(RunFailed, match="power cut"):
-        run_with(fake.engine(twin=lambda c: BESIDE, prepare_twin=other, run_block=failing), short(96), cut)
-    assert not open_run(cut).complete
-    run_with(ENGINE, short(96), cut)
+    here(cut, blocks=6)
+    with RunStore.existing(cut) as store:
+        assert [b.variant for b in store.pending()] == [TWIN] * 5 and not store.attributes["complete"]
+    here(cut)
     same(groups(cut), groups(whole))
+
+
+def test_a_block_of_the_twin_that_fails_ends_the_run_and_the_same_command_goes_on(whole):
+    place = memory()
+    with pytest.raises(RunFailed, match="power cut"):
+        run_with(fake.engine(twin=lambda c: BESIDE, prepare_twin=other, run_block=failing), short(96), place)
+    assert not open_run(place).complete
+    run_with(ENGINE, short(96), place)
+    same(groups(place), groups(whole))
+
+
+def failing(task, first, n, forced=None):
+    if task.scenario.endswith("condensed") and first >= 96:
+        raise ZeroDivisionError("power cut")
+    return fake.run_block(task, first, n, forced)
 
 
 def test_check_finds_a_damaged_block_of_the_twin_and_the_run_computes_just_it(whole, tmp_path):
     copy, broken = Path(shutil.copytree(whole, tmp_path / "copy.zarr")), []
     with RunStore.existing(copy) as store:
-        block = next(b for b in store.plan.blocks() if b.variant == TWIN and b.index == (1, 0, 3))
+        block = next(b for b in store.plan.blocks() if b.variant == TWIN and b.index == (0, 0, 3))
         assert block.label == "okx-preipo-perp × baseline [twin], paths 96–127"
         for file in block_files(store, block):
             assert (copy / file).is_file()
