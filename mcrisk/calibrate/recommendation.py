@@ -212,9 +212,12 @@ def figure(decision: Decision) -> Picture | None:
         axes.append(linear(min(values) - pad, max(values) + pad, lambda v, name=name: text_of(name, v)))
     plot = Plot(*axes, *map(name_of, names), f"{study.name}: candidates", 520, 340)
     for trial, x, y in points:
-        style = "s2" if trial is decision.best else "s0" if trial in decision.front else "s1" if trial.feasible else "bad"
-        radius = 6 if trial is decision.best else 4
+        if not trial.feasible:
+            a, b = plot.px(x), plot.py(y)
+            plot.shapes.append(f'<path class="l s5" d="M{a - 3:.1f},{b - 3:.1f} l6,6 m0,-6 l-6,6"/>')
+            continue
+        style, radius = ("s2", 6) if trial is decision.best else ("s0", 4) if trial in decision.front else ("s1", 2.5)
         plot.shapes.append(f'<circle class="r {style}" cx="{plot.px(x)}" cy="{plot.py(y)}" r="{radius}"/>')
     plot.text(*(decision.best.table[name].estimate for name in names), "chosen", dx=8, dy=-6)
-    see = "Green: chosen. Blue: the front, which no other candidate beats. Amber: allowed. Red: a constraint is missed."
+    see = "Large dot: chosen. Middle: the front, which no other candidate beats. Small: allowed. Cross: a constraint is missed."
     return Picture(str(plot.render()), "Every candidate", see)

@@ -54,6 +54,13 @@ def decide(folder, **changes):
     return deciding.decide(study, run, venue, toy, None)
 
 
+def test_candidates_are_told_apart_by_shape_not_colour_alone(tmp_path):
+    found = decide(tmp_path)
+    svg, possible = page.figure(found).svg, sum(t.feasible for t in found.trials)
+    assert svg.count("<circle") == possible and svg.count("m0,-6 l-6,6") == len(found.trials) - possible > 0
+    assert svg.count('r="6"') == 1
+
+
 def test_the_stricter_scenario_sets_the_fund_and_the_answer_holds_on_fresh_draws(tmp_path):
     found = decide(tmp_path)
     known = MEAN["valuation_reset"] * math.log(1 / 0.02)  # the general limit alone would ask for 0.03
