@@ -78,6 +78,17 @@ def pick(wanted: str | None, known: Sequence[str], option: str) -> list[str]:
     return [wanted]
 
 
+def _finished(run: Path) -> None:
+    """Raises InputError where a run has not all of its paths."""
+    from mcrisk.cli.results import existing
+
+    if existing(run).get("complete") is False:
+        raise InputError(
+            "the run is unfinished", str(run), "a tail needs all of its paths",
+            "repeat the same `mcrisk run` command: it resumes",
+        )  # fmt: skip
+
+
 def size_fund(
     run: RunArgument,
     venue: Annotated[str | None, typer.Option("--venue", help="One venue of the run; default all.")] = None,
@@ -99,16 +110,11 @@ def size_fund(
     from mcrisk.calibrate import fund_size as sizing
     from mcrisk.calibrate.output import Findings
     from mcrisk.cli import checks
-    from mcrisk.cli.results import existing
     from mcrisk.report.source import Run
     from mcrisk.risk.headline import fund_need
     from mcrisk.risk.weighted import accepted, estimator
 
-    if existing(run).get("complete") is False:
-        raise InputError(
-            "the run is unfinished", str(run), "a tail needs all of its paths",
-            "repeat the same `mcrisk run` command: it resumes",
-        )  # fmt: skip
+    _finished(run)
     sizing.quantile_level(cost_rate, penalty)  # costs that make no sense are refused before anything is read
     if out is not None:
         checks.writable(out)
