@@ -4,7 +4,7 @@
     python benchmarks/variance_reduction.py --quick
     python benchmarks/variance_reduction.py --judge benchmarks/results/variance-reduction-rare-loss.json   # goals, from a file
     python benchmarks/variance_reduction.py --twins                                             # cheaper twins as control variates
-    python benchmarks/variance_reduction.py --condensed --json benchmarks/results/condensed-twins.json   # condensed books
+    python benchmarks/variance_reduction.py --condensed --json benchmarks/results/condensed-twins-2026-11-20.json  # condensed books
 
 A ratio of 10 means ten times fewer paths for the same interval. Ratios are of variances over replicates (for a net: over
 its scramblings), at equal numbers of paths, so that the machine's load does not enter; 32 replicates know a ratio to about
@@ -230,10 +230,9 @@ RATIO, REPLICATES = 8, 16
 def condensed(accounts: int, paths: int, measured: int, cells: tuple[tuple[str, str], ...]) -> list[dict]:
     """Condensed books as control variates, one row per cell, size and target.
 
-    gain_at_best is what the squared correlation and the cost admit with the best number of twin paths. For the size whose best
-    gains are largest, the estimator of `mcrisk.risk.control` with `RATIO` times as many: fewer_paths (squared ratio of the
-    interval's width to the plain one's, on all `measured` paths), gain (the same over the work, 1 + cost · RATIO), and, knowing
-    nothing of intervals, replicate_ratio: variance of the plain mean over its own, over `REPLICATES` disjoint replicates.
+    gain_at_best: admitted by squared correlation and cost at the best number of twin paths. For the size where it is largest,
+    `mcrisk.risk.control` with `RATIO` times as many: fewer_paths (from widths of intervals on all `measured` paths), gain (the
+    same over the work, 1 + cost · RATIO) and replicate_ratio (of variances over `REPLICATES` disjoint replicates).
     """
     from mcrisk.risk import control
 
@@ -300,11 +299,12 @@ def measure(work: Workload, full: Sample, size: int, rows: list[dict], measured:
             mine = y[at : at + each]
             twin_of_it = np.concatenate([c[at : at + each], c[far : far + each * (RATIO - 1)]])
             plain.append(mine.mean())
-            better.append(control.of_target(targets[row["target"]], mine, twin_of_it).interval.estimate)
+            better.append(control.of_target(targets[row["target"]], mine, twin_of_it))
         whole = control.of_target(targets[row["target"]], y, c)
         if whole.used:
             row["fewer_paths"] = round(whole.fewer_paths, 2)
-            row["replicate_ratio"] = round(float(np.var(plain) / np.var(better)), 2)
+            if all(found.used for found in better):  # replicates too short for the estimator say nothing about it
+                row["replicate_ratio"] = round(float(np.var(plain) / np.var([f.interval.estimate for f in better])), 2)
             row["gain"] = round(control.gain(whole.fewer_paths, 1, RATIO, row["cost"]), 2)
 
 
