@@ -151,6 +151,7 @@ def test_plots_return_axes_and_explain_wrong_names(run):
     ax = plots.exceedance()
     assert ax.get_xlabel() and ax.get_title() == run.venues[0].name
     assert plots.who_pays("okx-preipo-perp", "combined", ax=ax) is ax
+    assert max(text.get_position()[0] for text in ax.texts) < 0.95 * ax.get_xlim()[1]  # the last number is inside
     with pytest.raises(InputError, match="no venue 'x'"):
         plots.fan("x")
     with pytest.raises(InputError, match="no scenario 'x'"):
