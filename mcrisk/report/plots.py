@@ -83,7 +83,8 @@ class Plots:
         for y, (start, size) in enumerate(zip(starts, sizes)):
             ax.text(start + size, y, f" {size if size > 1e-6 else 0:.2g}", va="center", fontsize=7)
         ax.invert_yaxis()
-        ax.set(xlabel="% of one-sided open interest, worst 1 % of paths", xlim=(0.0, 1.1 * sum(sizes) or 1.0))  # room for numbers
+        ax.set(xlabel="% of one-sided open interest, worst 1 % of paths")
+        ax.set_xlim(right=max(1.1 * sum(sizes), 1e-6))  # room for the numbers
         return _dress(ax, self._title(info, s))
 
     def fan(self, venue: str | None = None, scenario: str | None = None, ax: Axes | None = None) -> Axes:
