@@ -5,8 +5,9 @@ Formula   estimate = mean_n(y) − α·(mean_n(c) − mean_m(c)) = mean_n(y) −
           (approximate control variate; Peherstorfer, Willcox and Gunzburger 2016, two models)
 Weights   α is the regression coefficient of y on c, for each fold of the paths from the other folds (path number mod
           `FOLDS`), so that it is independent of what it multiplies and the estimate is unbiased for any n
-Interval  from its two independent parts, the n residuals y − β·c and the m − n further c, by Student's t with the degrees
-          of freedom of Welch (1947); probabilities by Wilson's interval at the sample size of the same variance
+Interval  from its two independent parts, the n residuals y − β·c and the m − n further c (their variance from all m: rare
+          large losses may all be among the first), by Student's t with the degrees of freedom of Welch (1947);
+          probabilities by Wilson's interval at the sample size of the same variance
 Limits    means and probabilities only; quantiles, expected shortfalls, ratios and medians stay those of the n paths. Where
           fewer than `FEW` paths show a loss, or differ from their twin, the plain number stands: residuals that are not
           seen give no interval
@@ -72,7 +73,7 @@ class Controlled(NamedTuple):
     """A controlled estimate.
 
     interval: with its bounds. squared_correlation: ρ² of y and c. coefficient: β, mean over the folds. fewer_paths: how many
-    times more paths a plain estimate would need for as short an interval, the squared ratio of widths on these n paths; NaN
+    times more paths a plain estimate would need for as short an interval, the squared ratio of widths, at most m/n; NaN
     where the plain number stands. used: whether it does not.
     """
 
@@ -93,7 +94,7 @@ def controlled_mean(y: ArrayLike, c: ArrayLike, level: float = 0.95) -> Controll
     half = float(special.stdtrit(parts.freedom, 0.5 + level / 2)) * math.sqrt(parts.variance)
     estimate = max(parts.estimate, floor)
     ends = Interval(estimate, max(parts.estimate - half, floor), max(parts.estimate + half, floor))
-    return _controlled(ends, intervals.mean(x, level), parts)
+    return _controlled(ends, intervals.mean(x, level), parts, twin.size / x.size)
 
 
 def controlled_probability(y: ArrayLike, c: ArrayLike, level: float = 0.95) -> Controlled:
@@ -118,7 +119,7 @@ def controlled_probability(y: ArrayLike, c: ArrayLike, level: float = 0.95) -> C
     above = missed if int(((x > 0) & (seen == 0)).sum()) < FEW else 0.0
     below = missed if int(((x == 0) & (seen > 0)).sum()) < FEW else 0.0
     ends = Interval(p, max(min(low, p) - below, 0.0), min(max(high, p) + above, 1.0))
-    return _controlled(ends, Interval(float(x.mean()), *_wilson(float(x.mean()), n, z)), parts)
+    return _controlled(ends, Interval(float(x.mean()), *_wilson(float(x.mean()), n, z)), parts, twin.size / n)
 
 
 def _wilson(p: float, n: float, z: float) -> tuple[float, float]:
@@ -127,9 +128,10 @@ def _wilson(p: float, n: float, z: float) -> tuple[float, float]:
     return centre - half, centre + half
 
 
-def _controlled(found: Interval, plain: Interval, parts: _Parts) -> Controlled:
+def _controlled(found: Interval, plain: Interval, parts: _Parts, ratio: float) -> Controlled:
     width = found.upper - found.lower
     fewer = ((plain.upper - plain.lower) / width) ** 2 if width > 0 else math.nan
+    fewer = min(fewer, ratio)  # no twin tells more than its own number of paths; beyond that the spread is badly known
     return Controlled(found, parts.squared_correlation, parts.coefficient, fewer, True)
 
 
@@ -153,11 +155,11 @@ def _parts(y: Array, c: Array) -> _Parts:
     away = float(further.mean())
     residual = y - beta * (same - away)  # its mean is the estimate
     estimate, weight = float(residual.mean()), float(beta.mean())
-    first, second = float(residual.var(ddof=1)) / n, weight * weight * float(further.var(ddof=1)) / (m - n)
+    first, second = float(residual.var(ddof=1)) / n, weight * weight * float(c.var(ddof=1)) / (m - n)
     variance = first + second
     spread = y.std() * same.std()
     squared = float(np.mean((y - y.mean()) * (same - same.mean())) / spread) ** 2 if spread > 0 else 0.0
-    degrees = (max(_informative(y, same) - 1, 1), max(int((further != 0).sum()) - 1, 1))
+    degrees = (max(_informative(y, same) - 1, 1), max(int((c != 0).sum()) - 1, 1))
     joined = first * first / degrees[0] + second * second / degrees[1]
     freedom = variance * variance / joined if joined > 0 else float(degrees[0])
     return _Parts(estimate, variance, freedom, weight, squared)
