@@ -117,7 +117,9 @@ class Limits:
         low, high = self._okx(limit_index, row)
         if limit_index is not index:  # the limits follow the trades of a long row, recomputed again and again
             times = max(1.0, row.dt / rule.recompute)
-            low, high = limit_index * (low / limit_index) ** times, limit_index * (high / limit_index) ** times
+            low = limit_index * (low / limit_index) ** times
+            steps = times * math.log(high / limit_index)
+            high = limit_index * (high / limit_index) ** times if steps < 700.0 else math.inf  # beyond any number
         return index, low, high
 
     def _okx(self, index: float, row: Row) -> tuple[float, float]:
