@@ -13,7 +13,7 @@ SHOWN = {
     "p_fund_depleted": "P(fund depleted)", "p_adl": "P(ADL)", "bad_debt_mean": "mean bad debt",
     "fund_loss_mean": "mean fund loss", "liquidated_notional_mean": "mean liquidated notional",
 }  # fmt: skip
-PAID, UNPAID, LEFT = "paid", "did NOT pay: plain paths are cheaper", "plain number stands: too few losses"
+PAID, UNPAID, LEFT = "paid", "did NOT pay: plain paths are cheaper", "plain number stands: too few losses or differences"
 NOTE = (
     "Probabilities and means are corrected by a condensed book of {accounts:,} accounts on {twin:,} paths, {ratio:.3g} times the "
     "run's; quantiles, expected shortfalls, ratios, times, accounts and bands are those of the run's own paths. ρ²: squared "

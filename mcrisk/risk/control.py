@@ -101,7 +101,8 @@ def controlled_probability(y: ArrayLike, c: ArrayLike, level: float = 0.95) -> C
     """Likewise of indicators: Wilson's interval at the sample size that has the same variance.
 
     Fewer than `FEW` paths on which the run's event comes without the twin's, or the twin's without the run's, move the bound
-    on that side by what n paths may have missed of them.
+    on that side by what n paths may have missed of them. If that makes the interval wider than the plain one, the plain one
+    stands.
     """
     x, twin = np.asarray(y, np.float64), np.asarray(c, np.float64)
     parts, n = _parts(x, twin), x.size
@@ -119,7 +120,10 @@ def controlled_probability(y: ArrayLike, c: ArrayLike, level: float = 0.95) -> C
     above = missed if int(((x > 0) & (seen == 0)).sum()) < FEW else 0.0
     below = missed if int(((x == 0) & (seen > 0)).sum()) < FEW else 0.0
     ends = Interval(p, max(min(low, p) - below, 0.0), min(max(high, p) + above, 1.0))
-    return _controlled(ends, Interval(float(x.mean()), *_wilson(float(x.mean()), n, z)), parts, twin.size / n)
+    plain = Interval(float(x.mean()), *_wilson(float(x.mean()), n, z))
+    if ends.upper - ends.lower > plain.upper - plain.lower:  # what was not seen outweighs what was learnt
+        return Controlled(plain, parts.squared_correlation, parts.coefficient, math.nan, False)
+    return _controlled(ends, plain, parts, twin.size / n)
 
 
 def _wilson(p: float, n: float, z: float) -> tuple[float, float]:
