@@ -62,6 +62,14 @@ def _worst_scenario(run: Run, venue: VenueInfo) -> int:
     return max(pure, key=size)
 
 
+def _stands_out(run: Run, venue: VenueInfo, scenario: int) -> bool:
+    """Is the worst scenario's tail above every other's by more than its interval? The mixture aside."""
+    worst = _get(run, venue, scenario, "es_99")
+    others = [_get(run, venue, s, "es_99") for s in range(len(run.scenarios)) if s not in (scenario, run.headline)]
+    known = [b.estimate for b in others if b and fmt.known(b.estimate)]
+    return bool(worst and fmt.known(worst.lower)) and all(estimate < worst.lower for estimate in known)
+
+
 def _worry(run: Run, venue: VenueInfo, scenario: int, row: dict[str, Verdict]) -> str:
     """Which venue, how likely, in which scenario."""
     es = _get(run, venue, scenario, "es_99")
@@ -80,10 +88,10 @@ def _worry(run: Run, venue: VenueInfo, scenario: int, row: dict[str, Verdict]) -
             if venue.backstop > 0
             else ""
         )
-        return (
-            f"{venue.name} worries most: it has no insurance fund{only}, so losses go to the winners by ADL{often}; "
-            f"{name} hits it hardest{tail}."
-        )
+        hardest = f"{name} hits it hardest{tail}"
+        if not _stands_out(run, venue, scenario):
+            hardest = "its scenarios hardly differ" + (f": under {name}{tail.removeprefix(', where')}" if tail else "")
+        return f"{venue.name} worries most: it has no insurance fund{only}, so losses go to the winners by ADL{often}; {hardest}."
     p, p_worst = (_get(run, venue, s, "p_depleted") for s in (run.headline, scenario))
     if p is None or not fmt.known(p.estimate):
         return f"{venue.name} worries most, above all under {name}{tail}."

@@ -94,6 +94,16 @@ def test_a_fund_that_never_runs_dry_is_not_said_to_run_dry_with_probability_zero
     assert "are beyond the limit, although its fund runs dry on none of 64 paths" in worry and "probability" not in worry
 
 
+@pytest.mark.parametrize("others, words", [(40e6, "ipo delay hits it hardest"), (47e6, "scenarios hardly differ: under ipo delay the worst")])
+def test_a_scenario_is_the_worst_only_beyond_its_interval(others, words):
+    tree = synthetic_tree(paths=64, accounts=3, venues=("tradexyz-ipop",), scenarios=("baseline", "ipo_delay", "combined"))
+    value = tree["metrics"]["value"]
+    for scenario, tail in (("baseline", others), ("ipo_delay", 50e6)):
+        value.loc[{"metric": "es_99_bad_debt", "scenario": scenario}] = np.array([1.0, 0.9, 1.1]) * tail
+    run = Run(tree)
+    assert words in find_answer(run, verdicts.judge(run)).worry.lower()
+
+
 def calm(fund_factor: float = 0.2, unresolved: bool = False) -> dict:
     """Metrics of a run in which nothing is wrong."""
     need = np.array([1.0, 0.9, NAN if unresolved else 1.1]) * fund_factor * 4e5
