@@ -94,7 +94,9 @@ def test_a_fund_that_never_runs_dry_is_not_said_to_run_dry_with_probability_zero
     assert "are beyond the limit, although its fund runs dry on none of 64 paths" in worry and "probability" not in worry
 
 
-@pytest.mark.parametrize("others, words", [(40e6, "ipo delay hits it hardest"), (47e6, "scenarios hardly differ: under ipo delay the worst")])
+@pytest.mark.parametrize("others, words", [
+    (40e6, "ipo delay hits it hardest"), (47e6, "scenarios hardly differ: under ipo delay the worst"),
+])  # fmt: skip
 def test_a_scenario_is_the_worst_only_beyond_its_interval(others, words):
     tree = synthetic_tree(paths=64, accounts=3, venues=("tradexyz-ipop",), scenarios=("baseline", "ipo_delay", "combined"))
     value = tree["metrics"]["value"]
